@@ -41,8 +41,8 @@ class InMemoryStore(Store):
         self._values: dict[str, StoredValue] = {}
         self._expiry = _Expiry(self._drop)
         self._names = _Names()
-        # From a random start, ETags do not repeat those of an earlier run; numbers below 2^53 survive clients that
-        # paste them into JSON without quotes.
+        # ETags are numbers from a random start, so that they do not repeat those of an earlier run. Below 2^53 they
+        # survive clients that put them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._is_open = False
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .layout import Entry
 
 ATTEMPTS = 10
-"""Attempts at a write that needs its key absent, while others write and delete it."""
+"""Attempts at a write that requires an absent key, while others write and delete that key."""
 
 
 class ConsulStore(Store):
@@ -75,7 +75,7 @@ class ConsulStore(Store):
         if not await self._client.put(name, write.value, layout.flags(write.ttl), index):
             if not write.if_absent:
                 raise layout.mismatch(write)
-            await self.transact([write])  # which finds out whether what is there has expired
+            await self.transact([write])  # it finds out whether the entry that is there has expired
 
     async def delete(self, write: Delete) -> None:
         name = self._prefix + write.key
@@ -96,7 +96,7 @@ class ConsulStore(Store):
         return [found.get(name) for name in names]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out the writes side by side, those to one key in their order."""
+        """Carry out the writes concurrently, but those to one key in their order."""
         errors: list[StoreError | None] = [None] * len(writes)
         places = defaultdict(list)
         for place, write in enumerate(writes):
@@ -130,7 +130,7 @@ class ConsulStore(Store):
             raise StoreUnavailableError("keys are written and deleted too often to find them absent; try again")
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        """List a page; Consul gives all names at once, so each page costs that."""
+        """List a page. Consul can only return all names at once, so each page reads them all."""
         start = self._prefix + prefix
         names = await self._client.names(start if layout.is_plain(start) else self._prefix)
         if cursor is None:

@@ -1,9 +1,9 @@
-"""`state.azure.cosmosdb`: state in one container of Azure Cosmos DB, an item a key, in the layout of Dapr 1.18.
+"""`state.azure.cosmosdb`: state in one container of Azure Cosmos DB, one item for each key, in Dapr 1.18's layout.
 
 store ──> client     the client that all calls share, signed in and verified
           ──> transport    the client's transport: a write that was sent is never sent again
       ──> writing    a write as one request with its precondition, or as steps of a batch
-      ──> layout     values as items, and back; keys as ids
+      ──> layout     encodes values as items and keys as ids, and decodes them
 settings, errors     the component's metadata; what the client's errors mean
 """
 

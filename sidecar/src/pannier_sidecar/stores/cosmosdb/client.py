@@ -34,12 +34,12 @@ class Client:
     container: ContainerProxy
     connections: Connections
     default_ttl: int | None
-    """The container's; None: its time to live is off, so that nothing expires."""
+    """The container's default TTL in seconds, -1 for none; None: its TTL is off, so that nothing expires."""
     consistency: str
     """The account's level, which a call can only relax."""
 
     def check_strong_reads(self) -> None:
-        """Raise NotSupportedError where a read could miss what this sidecar has written."""
+        """Raise NotSupportedError if a read could miss what this sidecar has written."""
         if self.consistency not in ENOUGH_FOR_STRONG:
             raise NotSupportedError(
                 f"the consistency of the account is {self.consistency}, which no call can strengthen; "

@@ -1,4 +1,4 @@
-"""The client's errors in words that say what to change."""
+"""Translates the client's errors into words that say what to change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NotUnderstoodError(Exception):
 PARSE_ERRORS: Final = (NotUnderstoodError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What else the client raises for an answer that is not Cosmos DB's: it takes the shape of JSON for granted."""
 WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
-"""What the client raises where it is closed while a call is in flight."""
+"""What the client raises if it is closed while a call is in flight."""
 
 NOT_FOUND: Final = 404
 ABSENT: Final = (None, 0)
@@ -61,7 +61,7 @@ def is_throttled(error: BaseException | None) -> bool:
 
 
 def translate(error: Exception, settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
-    """Return the error to raise for one of the client's. `is_write`: the call may have changed something."""
+    """Return the error to raise for an error of the client. `is_write`: the call may have changed something."""
     translated = _translate(error, settings)
     if not is_write or not isinstance(translated, StoreUnavailableError) or _was_not_done(error):
         return translated
@@ -74,7 +74,7 @@ def not_understood(settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
 
 
 def _not_understood(settings: CosmosDBSettings) -> str:
-    return f"{settings} gave an answer that is none of Cosmos DB's; check url"
+    return f"{settings} gave an answer that is not Cosmos DB's; check url"
 
 
 def _translate(error: Exception, settings: CosmosDBSettings) -> StoreError:

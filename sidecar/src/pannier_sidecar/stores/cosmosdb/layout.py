@@ -1,7 +1,7 @@
 """A value as an item `{id, partitionKey, value, isBinary, ttl}`, as Dapr writes and reads it.
 
-A value is stored in base64 and marked as binary, as Dapr stores what is no JSON object: only then does Cosmos DB
-return the same bytes. What Dapr stored as JSON comes back as JSON: decision 11.
+A value is stored in base64 and marked as binary, because only then does Cosmos DB return the same bytes. Dapr stores
+all values in this way that are not JSON objects. What it stored as JSON comes back as JSON: decision 11.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _NEVER: Final = -1
 _PARTITION: Final = "partitionKey"
 
 _NO_ID: Final = re.compile(r"=|.*[/\\?#\x00-\x1f\x7f-\x9f]|\s|.*\s\Z|\.{1,2}\Z", re.DOTALL)
-"""Keys that cannot be an id: with characters that Cosmos DB or a URL does not allow, or like an encoded key."""
+"""Keys that cannot be an id: they have characters that Cosmos DB or a URL does not allow, or look like an encoded key.
+"""
 _NOT_ENCODED: Final = "|:;,@!$&'()*+"
 
 
@@ -54,9 +55,9 @@ def partition_of(call: Get | Write) -> str:
 
 
 def item_of(write: Set, default_ttl: int | None) -> Item:
-    """Return the item of a write; `default_ttl` is the container's, None where nothing expires in it.
+    """Return the item of a write; `default_ttl` is the container's, None if nothing expires in it.
 
-    Raises StoreRefusedError for a value that is too large, and NotSupportedError where it could not expire.
+    Raises StoreRefusedError for a value that is too large, and NotSupportedError if it should expire and cannot.
     """
     item: Item = {
         "id": id_of(write.key),
@@ -87,7 +88,7 @@ def _ttl(write: Set, default_ttl: int | None) -> int | None:
 
 
 def checked_item(answer: Item) -> Item:
-    """Return an answer that has to be an item. Raises NotUnderstoodError where it is not."""
+    """Return an answer that has to be an item. Raises NotUnderstoodError if it is not one."""
     if "id" not in answer or "_etag" not in answer:
         raise NotUnderstoodError
     return answer

@@ -1,4 +1,4 @@
-"""The component's metadata, read: which container it is, and how to sign in."""
+"""Reads the component's metadata: which container to use, and how to sign in."""
 
 from __future__ import annotations
 

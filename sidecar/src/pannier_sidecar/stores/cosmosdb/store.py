@@ -1,4 +1,4 @@
-"""The store: each call is one request; several are made side by side."""
+"""The store: each call is one request; the writes of a bulk call are made concurrently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's transport, which never takes a write that was sent for one that was not.
+"""The client's transport, which never reports a write as not sent if it may have been sent.
 
 Microsoft's transport reports every error of the connection as "not sent", even a lost answer, and its client then sends
 the write up to three times. aiohttp below it repeats PUT and DELETE too, and the client repeats a write answered 503.
@@ -28,7 +28,7 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
     """Raises ServiceResponseError for whatever may have been sent, after which the client repeats only reads."""
 
     def __init__(self, connections: Connections):
-        """Must be made where the event loop runs."""
+        """Call it in the event loop."""
         connector = bounded(aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=connections.make_socket))
         session = aiohttp.ClientSession(
             connector=connector,

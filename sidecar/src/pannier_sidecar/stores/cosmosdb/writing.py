@@ -1,4 +1,4 @@
-"""A write as one request with its precondition, and several as a batch that happens all or none in one partition."""
+"""Carries out one write as a request with its precondition, and several writes to one partition as a batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_STEPS: Final = 100
 """Operations that Cosmos DB takes in one batch."""
 _ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
-"""What can be an ETag in a header: no list, no blanks, and not `*`, which matches any."""
+"""What can be an ETag in a header: no list, no blanks, and not `*`, which matches any ETag."""
 
 
 async def carry_out(client: Client, write: Write) -> None:

@@ -1,4 +1,4 @@
-"""Many keys in one call: BatchGetItem and BatchWriteItem, which may leave some unprocessed, to be sent again."""
+"""Many keys in one call, by BatchGetItem and BatchWriteItem. Keys that DynamoDB leaves unprocessed are sent again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Thing = TypeVar("Thing")
 
 READ_AT_ONCE: Final = 100
 WRITTEN_AT_ONCE: Final = 25
-"""What DynamoDB takes in one call."""
+"""Maximum numbers of keys that DynamoDB takes in one call."""
 _NO_CAPACITY: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
 
 
@@ -53,7 +53,9 @@ async def read(client: Client, layout: Layout, keys: Sequence[str], *, strong: b
 
 
 async def write(client: Client, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
-    """Write or delete without preconditions, by key; return those that failed. At most WRITTEN_AT_ONCE."""
+    """Carry out writes without preconditions, given by key; return the errors of those that failed. At most
+    WRITTEN_AT_ONCE.
+    """
     waiting = dict(requests)
     waits = pauses()
     try:

@@ -1,7 +1,7 @@
 """Calls to DynamoDB: each ends within the timeout, and is repeated where that is safe.
 
-The client's own retries are off: they would repeat a write whose answer was lost. One with a condition would then find
-the result of its first attempt, and one without would undo what others wrote in between.
+The client's own retries are off: they would repeat a write whose answer was lost. A write with a condition would then
+fail because of its own first attempt, and one without would undo what others wrote in between.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from .settings import DynamoDBSettings
 
 PAUSES_S: Final = (0.05, 0.2, 0.8)
-"""Seconds before each further attempt; less by up to half, so that callers that collided do not collide again."""
+"""Seconds before each further attempt, shortened at random by up to half, so that calls that collided do not do so
+again.
+"""
 
 
 class Client:
@@ -86,8 +88,8 @@ class Client:
     async def write(self, operation: str, *, has_token: bool = False, **arguments: Any) -> dict[str, Any]:
         """Make a call that writes.
 
-        After a loss only one with a token is sent again: DynamoDB recognizes the repetition by it.
-        Raises ConditionNotMetError where a condition did not hold, and a StoreError for all else.
+        If its answer is lost, only a call with a token is sent again, because DynamoDB recognizes the repetition by it.
+        Raises ConditionNotMetError if a condition did not hold, and a StoreError for all else.
         """
         return await self._in_time(operation, arguments, is_write=True, is_repeatable=has_token)
 

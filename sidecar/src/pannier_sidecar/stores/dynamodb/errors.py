@@ -1,6 +1,7 @@
-"""DynamoDB's errors, and those of the connection to it, in words that say what to change.
+"""Translates DynamoDB's errors, and those of the connection to it, into words that say what to change.
 
-Codes: DynamoDB, "Error handling", https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+Codes: DynamoDB, "Error handling",
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
 
 from __future__ import annotations
@@ -82,12 +83,14 @@ def code(error: Exception) -> str:
 
 
 def is_answer(error: BaseException | None) -> bool:
-    """Return whether DynamoDB sent the error, be it only that it has too much to do."""
+    """Return whether DynamoDB sent the error, even if only to say that it has too much to do."""
     return isinstance(error, ClientError)
 
 
 def reasons(error: Exception) -> list[str]:
-    """Return why a transaction was cancelled: a code for each operation, `None` as text for one that could be done."""
+    """Return why a transaction was cancelled: a code for each operation, which is the text `None` if it did
+    not fail.
+    """
     return [str(reason.get("Code", "None")) for reason in _cancellation(error)]
 
 
@@ -105,7 +108,7 @@ class ConditionNotMetError(Exception):
 
 
 def unmet_condition(error: Exception) -> ConditionNotMetError | None:
-    """Return the condition that did not hold; None: the error is another one."""
+    """Return the condition that did not hold; None if that is not the error."""
     if code(error) == "ConditionalCheckFailedException":
         return ConditionNotMetError([0])
     places = [place for place, reason in enumerate(reasons(error)) if reason == "ConditionalCheckFailed"]
@@ -130,7 +133,7 @@ def may_have_been_done(error: Exception) -> bool:
 
 
 def translate(error: Exception, where: str, *, is_write: bool, layout: Layout) -> StoreError:
-    """Return the error to raise for one of the client's."""
+    """Return the error to raise for an error of the client."""
     translated = _translate(error, layout, where, is_write)
     translated.__cause__ = error
     return translated
@@ -151,14 +154,14 @@ def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> 
         return StoreRefusedError("no AWS region is known; set region, such as eu-central-1")
     if isinstance(error, _NO_CREDENTIALS):
         return StoreRefusedError(
-            "no AWS credentials are to be had; set accessKey and secretKey, or give the pod's service "
+            "no AWS credentials were found; set accessKey and secretKey, or give the pod's service "
             "account a role (EKS Pod Identity or IRSA)"
         )
     return StoreRefusedError(f"the AWS client can't make the call ({_kind(error)}); correct region, endpoint and table")
 
 
 def _kind(error: Exception) -> str:
-    """Return the kind of an error: DynamoDB's code where it is shaped as such, or the name of the client's class."""
+    """Return the kind of an error: DynamoDB's code if it looks like one, or the name of the client's class."""
     found = code(error)
     return found if re.fullmatch(r"[A-Z][A-Za-z.]{2,80}", found) else type(error).__name__
 
@@ -175,12 +178,12 @@ def _why(error: Exception) -> str:
 
 def _not_understood(where: str, *, is_write: bool) -> StoreError:
     """Return the error for a call whose answer is not one of DynamoDB's."""
-    return unanswered(f"{where} gave an answer that is none of DynamoDB's; check endpoint", may_have_changed=is_write)
+    return unanswered(f"{where} gave an answer that is not DynamoDB's; check endpoint", may_have_changed=is_write)
 
 
 @contextmanager
 def reading_answer(*, is_write: bool = False) -> Iterator[None]:
-    """Raise a StoreError where reading an answer raises a LookupError: then it is not one of DynamoDB's."""
+    """Raise a StoreError if reading an answer raises a LookupError: then the answer is not DynamoDB's."""
     try:
         yield
     except LookupError as error:

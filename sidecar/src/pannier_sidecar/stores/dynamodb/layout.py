@@ -39,7 +39,7 @@ class Layout:
     partition_key: str
     ttl_attribute: str
     etags: Iterator[int]
-    """Dapr's are random hexadecimal digits, ours are decimal ones: `fresh_etags`."""
+    """New ETags, from `fresh_etags`: decimal numbers, while Dapr's are random hexadecimal digits."""
     shown_table: str = "TABLE"
     shown_key: str = "KEY"
     """Table and partition key for messages."""
@@ -123,7 +123,7 @@ class Layout:
 def fresh_etags() -> Iterator[int]:
     """Return ETags that differ from those of earlier runs and of other processes.
 
-    Numbers below 2^53 survive clients that paste them into JSON without quotes.
+    Numbers below 2^53 survive clients that put them into JSON without quotes.
     """
     return count(random.randrange(1, 2**52))
 

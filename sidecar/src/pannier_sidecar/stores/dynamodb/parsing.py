@@ -1,6 +1,7 @@
-"""The client's parser, which here refuses answers that DynamoDB does not give.
+"""A parser for the client, which refuses answers that DynamoDB does not give.
 
-Its own takes a body that is not JSON for an answer without fields: a proxy's page would acknowledge a write.
+The client's own parser reads a body that is not JSON as an answer without fields, so a proxy's page would acknowledge a
+write.
 """
 
 from __future__ import annotations

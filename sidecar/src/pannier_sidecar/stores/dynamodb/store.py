@@ -52,7 +52,7 @@ class DynamoDBStore(Store):
         await self.ping()
 
     async def ping(self) -> None:
-        # No other call needs only the permissions that a store needs anyway and still finds a wrong partitionKey.
+        # A read needs no further permission, and unlike other such calls it finds a wrong partitionKey.
         await self.get(Get("pannier||ping"))
 
     async def probe(self) -> None:
@@ -92,7 +92,7 @@ class DynamoDBStore(Store):
         return [found.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out the writes side by side, those to one key in their order."""
+        """Carry out the writes concurrently, but those to one key in their order."""
         together: list[Placed] = []
         in_turn: list[list[Placed]] = []
         for group in batches.by_key(writes):
@@ -108,7 +108,7 @@ class DynamoDBStore(Store):
         return [errors.get(place) for place in range(len(writes))]
 
     async def transact(self, writes: Sequence[Write]) -> None:
-        # One operation a key is what DynamoDB takes: the last one, under the preconditions of all.
+        # DynamoDB takes only one operation for a key: the last write, with the preconditions of all.
         groups = [[write for _, write in group] for group in batches.by_key(writes)]
         if len(groups) == 1:
             await self._write_one(groups[0])  # half the price of a transaction

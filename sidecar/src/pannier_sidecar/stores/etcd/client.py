@@ -46,10 +46,10 @@ _METHODS: Final = (RANGE, PUT, DELETE, TXN, GRANT, TIME_TO_LIVE, AUTHENTICATE)
 
 
 class Client:
-    """Calls the endpoint that answered last; the next one when it no longer does."""
+    """Calls the endpoint that answered last, and the next one if that fails."""
 
     def __init__(self, settings: EtcdSettings):
-        """Make the channels; they connect when they are used. Must be called where the event loop runs."""
+        """Make the channels, which connect when they are used. Call it in the event loop."""
         self._settings = settings
         self._channels = [_channel(endpoint, settings) for endpoint in settings.endpoints]
         self._stubs = [
@@ -71,7 +71,7 @@ class Client:
     async def call(self, method: Method, request: Any, *, is_write: bool = False) -> Any:
         """Return the answer. Raises StoreError, LeaseGoneError.
 
-        Where an endpoint fails, others are tried; with a write only if it was not sent.
+        If an endpoint fails, others are tried; for a write only if it was not sent.
         """
         try:
             return await self._answer(method, request, may_repeat=not is_write)
@@ -137,7 +137,7 @@ class Client:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
-                # It is the call that was cancelled, not its caller.
+                # The channel has cancelled the call; its caller was not cancelled.
                 raise self._closed() if may_repeat else OutcomeUnknownError(str(self._closed())) from error
             raise
 

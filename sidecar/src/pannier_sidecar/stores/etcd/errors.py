@@ -1,4 +1,4 @@
-"""etcd's errors in words that say what to change."""
+"""Translates etcd's errors into words that say what to change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PASSING: Final = frozenset(
         StatusCode.UNAVAILABLE,
         StatusCode.DEADLINE_EXCEEDED,
         StatusCode.CANCELLED,
-        StatusCode.RESOURCE_EXHAUSTED,  # etcd's own are known by their words; others are about an answer's headers
+        StatusCode.RESOURCE_EXHAUSTED,  # etcd's own have texts of _REFUSALS; others are about an answer's headers
         StatusCode.UNKNOWN,
         StatusCode.INTERNAL,
     }
@@ -55,7 +55,7 @@ _WHY: Final = {
 }
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
 _ANSWER_TOO_LARGE: Final = "Received message larger than max"
-"""gRPC's words for an answer; servers have others for a request that is too large."""
+"""gRPC's text for an answer that is too large; servers have another text for such a request."""
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
 NOT_NOW: Final = "too many requests"
@@ -81,7 +81,7 @@ def may_pass(error: AioRpcError) -> bool:
 
 
 def translate(error: AioRpcError, where: str, *, is_write: bool, timeout: float) -> StoreError:
-    """Return the error to raise for one of gRPC's. `timeout` is in seconds."""
+    """Return the error to raise for an error of gRPC. `timeout` is in seconds."""
     translated = _translate(error, where, timeout, is_write)
     translated.__cause__ = error
     return translated

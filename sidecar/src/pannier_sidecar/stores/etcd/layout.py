@@ -36,7 +36,7 @@ class RawValues(Values):
 
 
 class TimedValues(Values):
-    """Version 2. Dapr writes a TTL of 0 where there is none; here it is left out, which Dapr reads as none too."""
+    """Version 2. For a value without TTL Dapr writes 0. Here it is left out, which means the same to Dapr."""
 
     def encoded(self, value: bytes, now: float, ttl: int | None) -> bytes:
         message = _Value(data=value)
@@ -51,7 +51,7 @@ class TimedValues(Values):
             message = _Value.FromString(stored)
         except DecodeError as error:
             raise StoreRefusedError(
-                f"what is stored under key {key} is none of version v2; write it again, or write version: v1"
+                f"what is stored under key {key} is not in the form of version v2; write it again, or set version: v1"
             ) from error
         ttl = message.ttl.seconds + message.ttl.nanos / 1e9
         return message.data, message.ts.seconds + message.ts.nanos / 1e9 + ttl if ttl > 0 else None

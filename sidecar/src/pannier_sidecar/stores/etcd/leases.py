@@ -1,7 +1,7 @@
 """Leases remove expired keys. The id of a lease that Pannier made encodes when they expire.
 
 All keys that expire in one second share a lease, so at most one lease a second is granted, and a read knows when a key
-expires without a request. etcd removes late, by a second or two: reads check the time themselves.
+expires without a request. etcd removes keys a second or two late, so reads check the time themselves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Leases:
 
 
 def expiry_of(lease: int) -> int | None:
-    """Return the Unix time in a lease's id; None: it is not ours, so only etcd knows."""
+    """Return the Unix time in a lease's id; None if another program made it, so that only etcd knows the time."""
     if lease >> _SECOND_BITS != _MARK:
         return None
     return lease & (1 << _SECOND_BITS) - 1

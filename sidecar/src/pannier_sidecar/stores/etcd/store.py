@@ -99,7 +99,7 @@ class _EtcdStore(Store):
     async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreError | None]:
         answer = await self._client.call(TXN, rpc.TxnRequest(success=_ranges(names)))
         if len(answer.responses) != len(names):
-            raise StoreUnavailableError("what answers a read is no etcd; check endpoints")
+            raise StoreUnavailableError("the server that answers is not etcd; check endpoints")
         found: dict[bytes, StoredValue | StoreError | None] = {}
         for name, each in zip(names, answer.responses, strict=True):
             try:
@@ -126,9 +126,9 @@ class _EtcdStore(Store):
         return await self._stored_value(kvs[0]) if kvs else None
 
     async def _stored_value(self, found: Any) -> StoredValue | None:
-        """Return what a key holds; None: it has expired, although etcd has not removed it yet."""
+        """Return what a key holds; None if it has expired, although etcd has not removed it yet."""
         value, expires = self.values.decoded(self._key(found.key), found.value)
-        if found.lease:  # ours goes first, so that listings, which read no values, agree
+        if found.lease:  # the time in its id wins, so that reads agree with listings, which see no values
             expires = expiry_of(found.lease) or expires or await read_expiry(self._client, found.lease)
         if expires is None:
             return StoredValue(value, str(found.mod_revision))
@@ -139,7 +139,7 @@ class _EtcdStore(Store):
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         start = self._name(prefix)
         first = start if cursor is None else self._name(key_before(cursor, prefix)) + b"\0"
-        # No byte of UTF-8 is 0xff, so the next one up is there.
+        # UTF-8 has no byte 0xff, so the last byte can be incremented.
         request = rpc.RangeRequest(key=first, range_end=start[:-1] + bytes((start[-1] + 1,)), keys_only=True)
         request.limit = limit + 1
         kvs = (await self._client.call(RANGE, request)).kvs
@@ -167,7 +167,7 @@ class _EtcdStore(Store):
         await self._client.call(PUT, await self._put_request(write), is_write=True)
 
     async def _with_leases(self, call: Callable[[Any], Awaitable[None]], argument: Any) -> None:
-        """Make a call, once more if etcd has meanwhile lost the lease that it names."""
+        """Make a call, and repeat it once if etcd has lost the lease that it names."""
         for _ in range(2):
             try:
                 return await call(argument)
@@ -192,7 +192,7 @@ class _EtcdStore(Store):
             await self._with_leases(self._transact, writes)
 
     async def _transact(self, writes: Sequence[Write]) -> None:
-        """Write if all preconditions hold: by etcd's comparison, or by what was read if nothing has changed since."""
+        """Write if all preconditions hold, which etcd's comparisons show, or a read after which nothing has changed."""
         guarded = [(write, self._name(write.key)) for write in writes if write.is_conditional]
         names = list(dict.fromkeys(name for _, name in guarded))
         conditions = list(conditions_of(guarded))

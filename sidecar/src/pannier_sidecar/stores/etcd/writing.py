@@ -20,7 +20,7 @@ _REVISION: Final = re.compile(r"(?a:[1-9]\d{0,18})")
 
 
 def revision_of(etag: str) -> int:
-    """Return the revision that an ETag is. Raises InvalidETagError."""
+    """Return the revision that an ETag stands for. Raises InvalidETagError."""
     if _REVISION.fullmatch(etag) is None or int(etag) >= 2**63:
         raise InvalidETagError(f"{etag[:40]!r} is no revision of etcd; write the ETag that the last read gave")
     return int(etag)
@@ -37,7 +37,8 @@ def never_expires(name: bytes) -> Any:
 
 
 def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
-    """Yield conditions that prove the preconditions. Without them these may hold too, where a key has expired or will.
+    """Yield conditions that prove the preconditions. If a key has expired or will, these may hold without the
+    conditions.
 
     Raises InvalidETagError.
     """

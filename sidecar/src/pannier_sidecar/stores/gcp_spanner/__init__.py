@@ -3,7 +3,7 @@
 store       each call as reads and commits of Spanner's API
 client      one call of that API: deadline, metadata, what its errors mean
 sessions    the sessions, each lent to one call at a time
-layout      the table's columns, from and to messages
+layout      converts the table's columns to messages, and back
 errors      what Spanner's statuses mean
 settings    the component's settings, typed
 """

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _VALUE_BYTES: Final = 64
-"""Bytes that each value takes in memory beside its text."""
+"""Bytes that each value takes in memory in addition to its text."""
 _SCOPES: Final = ("https://www.googleapis.com/auth/spanner.data",)
 _MAX_PAUSE: Final = 2.0
 """Seconds between two attempts to connect."""
@@ -85,7 +85,7 @@ class Client:
         await self._call("delete_session", DeleteSessionRequest(name=session), f"name={session}", deadline)
 
     async def read(self, request: Any, width: int, deadline: float) -> tuple[list[Row], bytes]:
-        """Return the rows, of `width` columns each, and the id of the transaction that was begun; empty: none was."""
+        """Return the rows, of `width` columns each, and the id of the transaction that was begun; empty if none was."""
         session = ReadRequest.pb(request).session
 
         async def collect() -> tuple[list[Row], bytes]:
@@ -134,7 +134,7 @@ class Client:
             if self.is_open or (task is not None and task.cancelling()):
                 raise
             # The channel was closed, and gRPC cancels what its callers wait for.
-            closed = "Spanner: the store was closed while the call was under way"
+            closed = "Spanner: the store was closed while the call was in flight"
             raise unanswered(closed, may_have_changed=is_write) from error
 
     def _stub(self, name: str) -> Any:

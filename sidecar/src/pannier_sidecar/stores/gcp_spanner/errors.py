@@ -1,4 +1,4 @@
-"""What Spanner's errors mean: the StoreError to raise, in words that say what to change."""
+"""Translates Spanner's errors into words that say what to change."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The table's columns, from and to the messages of Spanner's API.
+"""Converts the table's columns to the messages of Spanner's API, and back.
 
     key         STRING, the stored key
     value       BYTES
     etag        TIMESTAMP, when the row was written: Spanner fills it in, and no two commits to a row have the same
     expires_at  TIMESTAMP or NULL
 
-An ETag is that time in microseconds, as a number: it never repeats, not after a delete and not in another process.
+An ETag is that time in microseconds, as a number. So ETags do not repeat, not even after a delete.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def commit(session: str, table: str, writes: Sequence[Write], now: float, transa
 
 
 def end_of(prefix: str) -> str | None:
-    """Return the first text that sorts after all with the prefix; None: there is none."""
+    """Return the first text that sorts after all texts with the prefix; None if there is none."""
     for position in range(len(prefix) - 1, -1, -1):
         code = ord(prefix[position])
         if code < 0x10FFFF:

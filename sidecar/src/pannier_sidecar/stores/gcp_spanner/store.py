@@ -83,7 +83,7 @@ class SpannerStore(Store):
         return [values.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out the writes side by side, those to one key in their order."""
+        """Carry out the writes concurrently, but those to one key in their order."""
         errors: list[StoreError | None] = [None] * len(writes)
         places: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
@@ -138,7 +138,7 @@ class SpannerStore(Store):
         return await self._in_session(read)
 
     async def _write(self, writes: Sequence[Write]) -> None:
-        """Carry out all writes or none. Where Spanner aborts the transaction, it is retried until the timeout."""
+        """Carry out all writes or none. If Spanner aborts the transaction, it is retried until the timeout."""
 
         async def write(session: str, deadline: float) -> None:
             pause = FIRST_PAUSE

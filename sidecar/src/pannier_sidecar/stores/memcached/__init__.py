@@ -3,10 +3,10 @@
     store        the Store: what each call sends and what its answer means
     begun        calls that were begun and not awaited
     layout       the meta commands, and values from their answers; items are plain, as Dapr writes them
-    client       one server for as long as the store is open: connects, and connects again
+    client       keeps the connection to one server while the store is open
     connecting   makes one connection: signs in, and checks what the server can do
     connection   one connection: gives each call its reply
-    protocol     memcached's text protocol: replies from bytes
+    protocol     parses the replies of memcached's text protocol
     errors       what a lost connection and error lines mean
     settings     the component's metadata
 

@@ -30,7 +30,7 @@ class Read(Struct, gc=False):
     def set_result(self, reply: Reply) -> None:
         try:
             value = layout.stored_value(reply, self.connection)
-        except Exception as error:  # a defect too is answered
+        except Exception as error:  # even a defect must be answered
             self.completion.resume(raised(error))
         else:
             self.completion.complete(value)

@@ -1,4 +1,4 @@
-"""One server for as long as the store is open: connects when a call needs it, and again after a loss."""
+"""Keeps the connection to one server while the store is open: connects when a call needs it, and again after a loss."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Host(ReconnectingConnection[Connection]):
         super().__init__(lambda: connector.dial(address), "memcached")
         self._timeout = timeout
         self._has_failed = False
-        """Whether the last attempt to connect did."""
+        """Whether the last attempt to connect failed."""
         self._tries_again_at = 0.0
 
     async def connected(self) -> Connection:
@@ -61,8 +61,8 @@ class Host(ReconnectingConnection[Connection]):
     async def resend(self, payload: bytes, lost: ConnectionLostError, write: Write | None) -> tuple[Reply, Connection]:
         """Send a lost call again where that is safe; return the answer and the connection that it came on.
 
-        A read may be repeated. A write may not once it was sent, for others may have written since; nor one with a
-        precondition, for the ETag belongs to the connection's run of the server. Raises a StoreError.
+        A read may be repeated. A write may not if it was sent, because others may have written since. A write with a
+        precondition never may, because its ETag belongs to one run of the server. Raises a StoreError.
         """
         if lost.timed_out or (write is not None and (lost.was_sent or write.is_conditional)):
             raise errors.translate(lost, is_write=write is not None) from lost
@@ -76,7 +76,7 @@ class Host(ReconnectingConnection[Connection]):
         return super()._may_go_on() or not self.is_connected  # the first call then connects
 
     async def _reconnect(self) -> None:
-        """Return when there is a new connection: the same attempt for all who wait. Raises a StoreError."""
+        """Return when there is a new connection; all waiting calls share one attempt. Raises a StoreError."""
         is_tried = self._connecting is not None or asyncio.get_running_loop().time() < self._tries_again_at
         if self._has_failed and is_tried:
             raise self._why()

@@ -1,4 +1,4 @@
-"""Making one connection: TCP or a Unix socket, TLS, signing in, and finding out what the server can do."""
+"""Makes one connection: TCP or a Unix socket, TLS, signing in, and finding out what the server can do."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Connector:
                 f"memcached at {connection.name} runs without CAS, so without ETags; start it without -C"
             )
         connection.largest_item = int(stats.get("item_size_max", 1024 * 1024))
-        # Its start and its pid. CAS numbers begin again with each start, and ETags must not come back.
+        # The start and the pid identify a run: CAS numbers begin again with each start, and ETags must not repeat.
         started = int(stats.get("time", 0)) - int(stats.get("uptime", 0))
         connection.run = f"{started:x}-{int(stats.get('pid', 0)):x}"
 
     def _translate(self, address: Address, error: BaseException) -> StoreError | None:
-        """Return the StoreError that an error means; None: it has nothing to do with the server."""
+        """Return the StoreError that an error means; None if it has nothing to do with the server."""
         where = f"memcached at {address}"
         if isinstance(error, TimeoutError):
             return StoreUnavailableError(

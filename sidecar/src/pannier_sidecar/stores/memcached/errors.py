@@ -1,4 +1,4 @@
-"""What a lost connection and the error lines of memcached mean: the StoreError to raise, with what to change."""
+"""Translates a lost connection, and the error lines of memcached, into words that say what to change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ADVICE: Final = {
 
 
 def translate(error: ConnectionLostError, *, is_write: bool) -> StoreError:
-    """Return the error to raise for a call whose connection was lost, which names the server itself."""
+    """Return the error to raise for a call whose connection was lost; the lost connection's text names the server."""
     return unanswered(str(error), may_have_changed=is_write and error.was_sent)
 
 

@@ -37,7 +37,7 @@ _RELATIVE_LIMIT_S: Final = 60 * 60 * 24 * 30
 _LAST_TIME: Final = 2**31 - 1
 """The largest Unix time that memcached takes (2038)."""
 _CAS: Final = pattern(r"[1-9][0-9]{0,18}").fullmatch
-"""More numbers than there will ever be writes, if not all of 64 bits; memcached takes 0 for no condition."""
+"""Not 0, which memcached takes for no condition. 19 digits have room for more writes than there will ever be."""
 
 
 class SentKey(NamedTuple):
@@ -73,7 +73,7 @@ def write(write: Write, key: SentKey, connection: Connection) -> bytes:
     """
     if isinstance(write, Delete):
         if write.if_absent:
-            return b"mg %b%b\r\n" % key  # only a read: a key that exists is a mismatch, and else there is nothing to do
+            return b"mg %b%b\r\n" % key  # only a read: an existing key is a mismatch, an absent one needs no delete
         return b"md %b%b%b\r\n" % (*key, _cas_flag(write, connection))
     value = write.value
     size = len(value)
@@ -84,7 +84,7 @@ def write(write: Write, key: SentKey, connection: Connection) -> bytes:
 
 
 def stored_value(reply: Reply, connection: Connection) -> StoredValue | None:
-    """Return the value in the answer to `read`; None: there is none. Raises a StoreError for any other answer."""
+    """Return the value in the answer to `read`; None if there is none. Raises a StoreError for any other answer."""
     if not isinstance(reply, tuple):
         if reply.startswith(b"EN"):
             return None
@@ -102,7 +102,7 @@ def stored_value(reply: Reply, connection: Connection) -> StoredValue | None:
 
 
 def error_of(reply: Reply, write: Write, connection: Connection) -> StoreError | None:
-    """Return the error that the answer to a write means; None: the write is done."""
+    """Return the error that the answer to a write means; None if the write is done."""
     line = reply[0] if isinstance(reply, tuple) else reply
     kind = line[:2]
     is_read = isinstance(write, Delete) and write.if_absent
@@ -162,7 +162,7 @@ def _expiry_flags(ttl: int | None) -> bytes:
 def _expiry(flags: int, left: int) -> int | None:
     """Return the Unix time at which an item expires, from its client flags and the seconds it has left (-1: no end).
 
-    Other programs use the flags in other ways, so they count only where they agree with the seconds left.
+    Other programs use the flags in other ways, so they count only if they agree with the seconds left.
     """
     if left < 0:
         return flags if flags > _LAST_TIME else None

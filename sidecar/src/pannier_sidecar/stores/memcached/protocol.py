@@ -1,4 +1,4 @@
-"""memcached's text protocol: answers from bytes.
+"""Parses the replies of memcached's text protocol.
 
 https://docs.memcached.org/protocols/basic/ and https://docs.memcached.org/protocols/meta/
 """
@@ -11,36 +11,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Reply = bytes | tuple[bytes, bytes]
-"""The line of an answer, or the line and the value that comes with it."""
+"""The line of a reply, or the line and the value that comes with it."""
 
 MAX_LINE: Final = 64 * 1024
-"""Bytes of one line of an answer: servers send less than a tenth of them, and a line without end is not kept."""
+"""Bytes of one line of a reply. Servers send less than a tenth of this, and a line without end must not be kept."""
 MAX_STATS: Final = 4096
-"""Statistics that a server may report; they send some hundred, and a few for each thread."""
+"""Statistics that a server may report. Servers report some hundred, and a few for each thread."""
 MAX_ITEM: Final = 1024 * 1024 * 1024
 """Bytes of an item: the largest limit that a server can be given (`-I`)."""
 _NOT_UNDERSTOOD: Final = (b"CLIENT_ERROR", b"ERROR")
 
 
 class ProtocolError(ValueError):
-    """Bytes that no memcached answers."""
+    """Bytes that are not a reply of memcached."""
 
 
 class NotUnderstoodError(ProtocolError):
-    """The server did not understand a command, so what it takes for the next one may be a value."""
+    """The server did not understand a command, so it may take a value that follows for the next command."""
 
 
 class ReplyReader:
-    """Replies from bytes as they come."""
+    """Parses replies from bytes, in pieces of any size."""
 
     def __init__(self) -> None:
         self.stats: dict[str, str] = {}
-        """What answers to `stats` reported; only the last line of such an answer is a reply."""
+        """What the server reported to `stats`; only the last line of that is yielded as a reply."""
         self._stat_lines = 0
         self._chunks: list[bytes] = []
-        """The beginning of a reply that has not come whole."""
+        """The beginning of an incomplete reply."""
         self._missing = 0
-        """Bytes that are missing at least; until they are there, the pieces of a large value are not joined."""
+        """Minimum number of missing bytes. Until they have come, the pieces of a large value are not joined."""
 
     def feed(self, data: bytes) -> Iterator[Reply]:
         """Yield the replies that are complete; the caller must take all of them.

@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 
 class HiddenAddress(Address):
-    """One that came from a secret or the environment."""
+    """An address that came from a secret or the environment, so that messages do not show it."""
 
     def __str__(self) -> str:
         return "the address in hosts"
@@ -56,7 +56,7 @@ class MemcachedSettings(Struct, frozen=True):
 
 
 def read_settings(settings: Mapping[str, Setting]) -> MemcachedSettings:
-    """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
+    """Return the settings. Raises StoreRefusedError, which names the field and says what to write."""
     given = GivenSettings("state.memcached", settings)
     if not given.text("hosts").strip(" ,"):
         raise StoreRefusedError("hosts is empty; write host or host:port, several separated by commas")

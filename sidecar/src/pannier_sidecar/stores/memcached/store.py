@@ -131,7 +131,7 @@ class MemcachedStore(Store):
         return layout.stored_value(*await self._answer(sent))
 
     async def _send(self, key: str, write: Write | None = None) -> _Sent:
-        """Send a write, or a read of the key. Raises a StoreError where nothing can be sent."""
+        """Send a write, or a read of the key. Raises a StoreError if nothing can be sent."""
         host = self._host(key)
         connection = host.connection or await host.connected()
         name = layout.sent_key(key)

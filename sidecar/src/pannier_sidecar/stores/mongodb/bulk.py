@@ -1,4 +1,4 @@
-"""Many independent writes: those without a precondition in one request, the others side by side."""
+"""Many independent writes: those without a precondition in one request, the others concurrently."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AT_ONCE: Final = 16
 
 
 async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreError | None]:
-    """Carry out each write for itself, those to one key in their order; return each one's error or None."""
+    """Carry out the writes independently, but those to one key in their order; return each one's error or None."""
     failed: Errors = {}
     for run in with_distinct_keys(writes):
         failed |= await _write_run(server, {place: writes[place] for place in run})
@@ -87,7 +87,7 @@ async def _write_together(server: Server, writes: Mapping[int, Write]) -> Errors
 def _errors_of_parts(
     server: Server, error: BulkWriteError, places: Sequence[int]
 ) -> Iterator[tuple[int, StoreError | None]]:
-    """Yield the error of each write that failed; None: another writer created that key at the same moment."""
+    """Yield the error of each write that failed; None if another writer created that key at the same moment."""
     details = error.details or {}
     if details.get("writeConcernErrors"):
         too_few = TooFewReplicasError(f"{server.settings} has the write, but not on as many members as asked for")

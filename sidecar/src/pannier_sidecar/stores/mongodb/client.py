@@ -52,8 +52,8 @@ class Server:
 
     @property
     def repeats_writes(self) -> bool:
-        """Whether the client repeats a write whose answer was lost, with a transaction number by which MongoDB knows
-        it.
+        """Whether the client repeats a write whose answer was lost, with a transaction number by which MongoDB
+        recognizes it.
         """
         return self.has_transactions and self.client.options.retry_writes
 
@@ -103,7 +103,7 @@ async def probe(server: Server) -> None:
 
 
 async def _refuse_collation(server: Server) -> None:
-    """Raise StoreRefusedError for a collection in which keys can be equal that differ in case or accents."""
+    """Raise StoreRefusedError for a collection in which keys that differ in case or accents can be equal."""
     settings = server.settings
     try:
         found = await server.client[settings.database].list_collections(filter={"name": settings.collection})

@@ -1,4 +1,4 @@
-"""The client's errors in words that say what to change."""
+"""Translates the client's errors into words that say what to change."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _REFUSALS: Final = {
 def translate(
     error: Exception, settings: MongoDBSettings, *, is_write: bool, repeats_writes: bool = False
 ) -> StoreError:
-    """Return the error to raise for one of the client's.
+    """Return the error to raise for an error of the client.
 
     `is_write`: the call may have changed something. `repeats_writes`: the client may have sent it twice.
     """
@@ -92,7 +92,9 @@ def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:
 
 
 def _was_not_sent(error: PyMongoError | InvalidBSON, may_be_second: bool) -> bool:
-    """Return whether neither this attempt nor an earlier one was sent; only two errors prove that of both."""
+    """Return whether neither this attempt nor an earlier one was sent. Only two errors prove that for an
+    earlier one.
+    """
     if isinstance(error, InvalidBSON):
         return False
     if isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed"):

@@ -22,7 +22,7 @@ OWN_OPTIONS: Final[Mapping[str, str | int]] = {
     "w": 1,
     "journal": "true",
     # A write may be repeated only if the server remembers transaction numbers. Some servers that speak MongoDB's
-    # protocol announce that they do, but do not.
+    # protocol do not, although they claim to.
     "retryWrites": "false",
 }
 """Options that the component's URL and `params` may overwrite; the write concern is Dapr's."""
@@ -51,7 +51,7 @@ class MongoDBSettings:
 
 
 def read_settings(settings: Mapping[str, Setting]) -> MongoDBSettings:
-    """Return the settings, with Dapr's defaults. Raises StoreRefusedError where no server is named, and for w=0."""
+    """Return the settings, with Dapr's defaults. Raises StoreRefusedError if no server is named, and for w=0."""
     given = GivenSettings("state.mongodb", settings)
     address = _address(given)
     concern = given.text("writeconcern")

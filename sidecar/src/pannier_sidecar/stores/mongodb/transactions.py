@@ -73,7 +73,7 @@ async def _attempt(server: Server, writes: Sequence[Write]) -> None:
 
 
 def _is_conflict(error: PyMongoError) -> bool:
-    """Return whether nothing has happened because another transaction was in the way, so that it may be retried."""
+    """Return whether a transaction failed because of a conflict with another one, so that it may be retried."""
     if isinstance(error, BulkWriteError):
         parts = (error.details or {}).get("writeErrors", ())
         return any(part.get("code") == DUPLICATE_KEY for part in parts) or error.has_error_label(TRANSIENT)

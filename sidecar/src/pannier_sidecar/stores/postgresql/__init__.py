@@ -6,9 +6,9 @@ store ──> writing        the statement of a write, or of several
           ──> connection     one of them, which leaves nothing behind
               ──> protocol     the client library's protocol, with bounds on what a server sends
       ──> expiry_sweeper    removes expired rows from time to time
-statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
+statements, layout, names    the SQL of a table; how values and ETags are stored in it; how keys are
 settings, address            the component's metadata; the connection string and its parameters, such as sslmode
-schema, errors               making the tables; what PostgreSQL's errors mean
+schema, errors               makes the tables; translates PostgreSQL's errors
 """
 
 STORES = {"state.postgresql": "JsonStore", "state.postgresql/v2": "BytesStore"}

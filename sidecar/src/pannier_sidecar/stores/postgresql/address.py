@@ -46,7 +46,7 @@ _FIELDS: Final = {
     "password": "password",
     "sslRootCert": "sslrootcert",
 }
-"""Settings, and the parameters of a connection string that they replace; later ones win."""
+"""Settings, and the parameters of a connection string that they replace. Of two for one parameter, the later wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Address:
 
 
 def read_address(connection_string: object, fields: Mapping[str, object]) -> Address:
-    """Return the address; `fields` are other settings, which go before the string. Raises StoreRefusedError."""
+    """Return the address; `fields` are other settings, which win over the string. Raises StoreRefusedError."""
     parameters = read_field("connectionString", connection_string, read_parameters)
     for name, parameter in _FIELDS.items():
         if fields.get(name) is not None:
@@ -127,7 +127,7 @@ def _search_path(parameters: dict[str, str]) -> str | None:
 
 
 def _bracketed(host: str) -> str:
-    """Return an IPv6 address as it stands before a port."""
+    """Return a host as it is written before a port: an IPv6 address gets brackets."""
     return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
 
 

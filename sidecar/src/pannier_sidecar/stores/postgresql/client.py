@@ -145,7 +145,7 @@ class Pool:
         for opening in self._opening:
             opening.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
-        if self._settling:  # a moment in which requests to cancel reach the server
+        if self._settling:  # lets requests to cancel reach the server
             await asyncio.wait(self._settling, timeout=1)
         idle, self._idle = self._idle, []
         for connection in self._open.difference(idle):
@@ -187,7 +187,7 @@ class Pool:
         return len(self._open) > len(self._settling)
 
     def _open_more(self) -> None:
-        """Open connections for the calls that wait; where the last attempt failed, one at a time."""
+        """Open connections for the calls that wait; if the last attempt failed, one at a time."""
         maximum = len(self._waiting) if self._last_failure is None else min(1, len(self._waiting))
         while self._room and len(self._opening) < maximum and not self._is_closed:
             self._room -= 1
@@ -258,14 +258,16 @@ class Pool:
         elif errors.is_about_a_statement(error):
             self._names_no_statements = True
             connection.stop_naming()
-        if errors.is_no_primary(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
+        if (
+            errors.is_no_primary(error) and self._now() - connection.opened_at > FRESH_S
+        ):  # the idle ones lead to the same server
             self._discard(connection)
             self._discard_idle()
         elif isinstance(error, PostgresError | StoreError) and not errors.is_lost(error):
             self._release(connection)
         else:
             self._discard(connection)
-            if self._idle and self._now() - self._idle[0].used_at > FRESH_S:  # they are lost too, perhaps
+            if self._idle and self._now() - self._idle[0].used_at > FRESH_S:  # perhaps the idle ones are lost too
                 self._discard_idle()
 
     def _abandon(self, connection: Connection) -> None:

@@ -80,7 +80,7 @@ class Connection:
     async def _prepared(self, text: str) -> PreparedStatement[Any]:
         self._count += 1
         statement = await self._raw.prepare(text, name=f"{self._prefix}{self._count}" if self._prefix else "")
-        # Preparing ends without the message that ends a call, so until one comes a pooler keeps its connection for us.
+        # Preparing does not send the message that ends a call. A pooler keeps its connection for us until one comes.
         await self._raw.execute(_SYNC)
         self._statements[text] = statement
         return statement
