@@ -1,10 +1,10 @@
-"""Which class serves a component type.
+"""Finds the class that serves a component type.
 
 The package of a store has the name of the catalogue's module, and says in its `__init__.py`:
 
-    STORES      the class in its `store.py` for each component type; `type/version` goes before the type alone
-    EXTRA       the extra of pannier-sidecar that brings its client library, if it needs one
-    PACKAGES    for each import of that library the package that has it
+    STORES      the class in its `store.py` for each component type; `type/version` wins over the type alone
+    EXTRA       the extra of pannier-sidecar that installs its client library, if it needs one
+    PACKAGES    the package of that library, by the name of the import
 
 Packages and classes are imported when a component asks for them, so that a store that is not used costs neither memory
 nor its client library.
@@ -31,7 +31,7 @@ class Entry(Struct, frozen=True):
     path: str
     """`module:Class`."""
     extra: str | None = None
-    """The extra of pannier-sidecar that brings `packages`."""
+    """The extra of pannier-sidecar that installs `packages`."""
     packages: Mapping[str, str] | None = None
     """Import name to package name, for the libraries that come with the extra."""
 
@@ -42,7 +42,7 @@ def all_entries() -> Mapping[str, Entry]:
 
 
 def entries_of(store_type: str) -> Mapping[str, Entry]:
-    """Return the entries of the package that serves a type; none where no package does."""
+    """Return the entries of the package that serves a type; none if no package does."""
     module = catalogue.module_of(store_type) if store_type.startswith("state.") else None
     if module is None:
         return {}
@@ -56,7 +56,7 @@ def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] | No
     """Return the class that serves components of this type, by its canonical name (no alias).
 
     Raises StoreRefusedError for a type that no store serves and for one whose extra is not installed. An import that
-    fails for any other reason is a defect and passes through. `entries`: instead of those of the packages.
+    fails for any other reason is a defect and passes through. `entries` replace those of the packages.
     """
     known = entries_of(store_type) if entries is None else entries
     entry = known.get(f"{store_type}/{version}") or known.get(store_type)

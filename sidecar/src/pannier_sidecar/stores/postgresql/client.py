@@ -267,7 +267,7 @@ class Pool:
             self._release(connection)
         else:
             self._discard(connection)
-            if self._idle and self._now() - self._idle[0].used_at > FRESH_S:  # perhaps the idle ones are lost too
+            if self._idle and self._now() - self._idle[0].used_at > FRESH_S:  # they may be lost too
                 self._discard_idle()
 
     def _abandon(self, connection: Connection) -> None:

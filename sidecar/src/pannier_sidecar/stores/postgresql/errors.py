@@ -1,4 +1,7 @@
-"""PostgreSQL's errors in words that say what to change (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+"""Translates PostgreSQL's errors into words that say what to change.
+
+Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ _FATAL: Final = ("FATAL", "PANIC")
 """Severities of errors after which the connection is closed."""
 _UNDONE: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _MISSING: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
-"""A statement that was prepared is not there, or is there already: it was another connection of the server's."""
+"""A prepared statement is missing, or exists already: a pooler has used another connection of the server."""
 _OUTCOME_UNKNOWN: Final = frozenset({"08007", "40003"})
 """Codes with which PostgreSQL itself reports that it does not know the outcome of a transaction."""
 _ENDED: Final = frozenset({"57P01", "57P05", "25P03"})
@@ -47,14 +50,14 @@ _NOT_PASSED_ON: Final = (
 )
 """What PgBouncer answers, always in English, to a call that has reached no server."""
 _NO_TRANSACTIONS: Final = "transaction blocks not allowed in statement pooling mode"
-"""What it answers to BEGIN."""
+"""What PgBouncer answers to BEGIN."""
 _REFUSED_PARAMETER: Final = re.compile(r"unsupported startup parameter: (\w+)")
 _KNOWN_PARAMETERS: Final = frozenset(
     {"options", "extra_float_digits", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
 )
 _REFUSALS: Final = {
     "28P01": "refuses the password; write the right user and password",
-    "28000": "refuses this user; write another user, or have one line more in pg_hba.conf",
+    "28000": "refuses this user; write another user, or have this one allowed in pg_hba.conf",
     "3D000": "has no such database; make it with CREATE DATABASE, or write another database",
     "42P01": "has lost its table; open the store again to have it made",
     "42501": "gives this user too few rights; GRANT SELECT, INSERT, UPDATE, DELETE on both tables",
@@ -95,7 +98,7 @@ def is_full(error: BaseException | None) -> bool:
 
 
 def was_undone(error: BaseException) -> bool:
-    """Return whether PostgreSQL did nothing, because calls that ran at the same time were in the way."""
+    """Return whether PostgreSQL did nothing because of a conflict with concurrent calls."""
     return isinstance(error, _UNDONE)
 
 
@@ -125,7 +128,7 @@ def may_have_happened(error: BaseException, is_direct: bool) -> bool:
     if cause.sqlstate in _OUTCOME_UNKNOWN:
         return True
     if cause.sqlstate in _ENDED:
-        # A pooler says the same of itself, but names no function of PostgreSQL's.
+        # A pooler sends these codes about itself too, but names no function of PostgreSQL.
         return not is_direct or cause.server_source_function != "ProcessInterrupts"
     if str(cause).startswith(_NOT_PASSED_ON):
         return False
@@ -141,7 +144,7 @@ def _server_error(error: BaseException) -> BaseException:
 
 
 def translate(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
-    """Return the error to raise for one of asyncpg's. `is_unknown`: a write was sent, and may have happened."""
+    """Return the error to raise for an error of asyncpg. `is_unknown`: a write was sent, and may have happened."""
     translated = _translate(_server_error(error), where, is_unknown)
     translated.__cause__ = error
     return translated
@@ -200,7 +203,7 @@ def _of_key(error: BaseException) -> str:
     if isinstance(error, asyncpg.ProgramLimitExceededError):
         return "it is too long for an index row"
     is_pair = isinstance(error.__cause__, UnicodeError)
-    return "it holds surrogates, which no text has" if is_pair else "it holds characters that the database has not"
+    return "it has surrogates, which are no text" if is_pair else "it has characters that the database cannot store"
 
 
 def _is_about_the_key(error: BaseException) -> bool:

@@ -25,7 +25,7 @@ class Layout(ABC):
     """The column that changes with every write."""
     etag_type: ClassVar[str]
     renewal: ClassVar[str]
-    """What an update sets beside the values, so that the row has a new ETag; empty: PostgreSQL changes it itself."""
+    """What an update sets beside the values, so that the row has a new ETag; empty if PostgreSQL changes it itself."""
     expires: ClassVar[str]
     updated: ClassVar[str]
     values: ClassVar[Mapping[str, str]]
@@ -36,7 +36,7 @@ class Layout(ABC):
     Arrays are `text[]` only: to look up another type, the client library would change a setting of the session.
     """
     row: ClassVar[str]
-    """The part of such a row for the columns of `values`."""
+    """The expressions that make the columns of `values` from such a row."""
     parameters: ClassVar[int]
     """How many parameters there are for many rows."""
     definition: ClassVar[str]
@@ -61,7 +61,7 @@ class Layout(ABC):
 
     @abstractmethod
     def parsed(self, etag: str) -> object | None:
-        """Return an ETag as PostgreSQL takes it; None: no row has it. Raises InvalidETagError."""
+        """Return an ETag as PostgreSQL takes it; None if no row can have it. Raises InvalidETagError."""
 
 
 class BytesLayout(Layout):
@@ -162,7 +162,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _XID: Final = re.compile(r"(?a:0|[1-9]\d{0,9})")
-# Whole numbers, words, and strings without escapes; what jsonb gives back as other bytes is not among them.
+# Whole numbers, words, and strings without escapes: values that jsonb returns byte for byte.
 _KEPT_BY_JSONB: Final = re.compile(rb'-?[1-9][0-9]{0,99}|0|true|false|null|"[^"\\\x00-\x1f]*"')
 
 

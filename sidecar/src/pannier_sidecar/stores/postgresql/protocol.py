@@ -41,7 +41,7 @@ class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on the data, if it can be what a server sends."""
+        """Pass on the data, if it can come from PostgreSQL."""
         if self._is_broken:
             return
         self.received += len(data)

@@ -41,7 +41,7 @@ class PostgreSQLSettings:
     size: int
     """Maximum number of connections."""
     idle_time: float
-    """After which an idle connection is closed."""
+    """Seconds after which an idle connection is closed."""
     keeps_statements: bool
     """Whether a connection keeps statements prepared; a pooler in between may forbid it."""
 

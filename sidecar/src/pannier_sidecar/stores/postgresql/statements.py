@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class Statements:
-    """All statements; `$1` is a name or several, and each attribute's docstring lists the further parameters."""
+    """All statements. `$1` is a name, or an array of names; each attribute's docstring lists the further parameters."""
 
     def __init__(self, table: str, layout: Layout):
         """`table` is quoted and may have a schema."""
         columns = ", ".join(layout.values)
         read = f"{columns}, {layout.etag}, date_part('epoch', {layout.expires})"
-        # An index would answer `expires IS NULL OR ...`: without statistics, PostgreSQL expects almost no rows to match
-        # it, and so would read all of them to find a few keys.
+        # Not `expires IS NULL OR ...`, for which PostgreSQL may use the index on expiry: without statistics it expects
+        # that almost no rows match, and would read all that do to find a few keys.
         alive = f"coalesce({layout.expires}, 'infinity') > now()"
         etag = 3 + len(layout.values)
         changed = "".join(f", {column} = EXCLUDED.{column}" for column in (*layout.values, layout.expires))
@@ -37,13 +37,13 @@ class Statements:
             f"SELECT found.* FROM {_given({'name': '$1'})} CROSS JOIN LATERAL "
             f"(SELECT {read}, key FROM {table} WHERE key = name AND {alive} LIMIT 1) AS found"
         )
-        """Looks each name up in the index. With `key = ANY($1)` a plan that was made while the table was small compares
-        every row with every name when it is large.
+        """Looks each name up in the index. With `key = ANY($1)`, a plan that was made while the table was small would
+        compare every row with every name once the table is large.
         """
         self.write = f"{one} {over}"
         """TTL, values."""
         self.create = f"{one} {over} {absent}"
-        """TTL, values; writes a row only where there is none, or an expired one."""
+        """TTL, values; writes a row only if there is none, or an expired one."""
         self.replace = (
             f"UPDATE {table} SET {layout.updated} = now(), {layout.expires} = {_EXPIRY.format('$2::int4')}"
             f"{own}{layout.renewal} WHERE key = $1 AND {layout.etag} = ${etag}::{layout.etag_type} AND {alive}"
@@ -63,7 +63,8 @@ class Statements:
             f"WHERE held.{layout.etag} = expected::{layout.etag_type} AND {alive} ORDER BY name FOR UPDATE OF held"
             f") AS matching (name, new_expiry, {new}) WHERE key = name RETURNING key"
         )
-        """The same, and the ETags as text; locks rows in the order of their names, for the same reason."""
+        """TTLs, what the layout makes of values, ETags as text; locks rows by name, so that no two of these deadlock.
+        """
         self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
         self.first_names = f"SELECT key FROM {table} WHERE starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
@@ -84,7 +85,7 @@ _EXPIRY: Final = "now() + {} * interval '1 second'"
 
 
 def _given(columns: Mapping[str, str]) -> str:
-    """Return the rows of which each column is an array in a parameter."""
+    """Return the SQL for rows whose columns are arrays in parameters."""
     arrays = ", ".join(f"{parameter}::text[]" for parameter in columns.values())
     return f"unnest({arrays}) AS given ({', '.join(columns)})"
 

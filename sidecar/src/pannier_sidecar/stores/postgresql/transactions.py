@@ -35,12 +35,12 @@ class Transaction:
         self._absent = {write.key: write for write in writes if write.if_absent}
         self._created = [write for write in last if isinstance(write, Set) and write.key in self._absent]
         self._written = [write for write in last if isinstance(write, Set) and write.key not in self._absent]
-        # What must be absent is not there to be deleted, and what comes in between belongs to another client.
+        # A key that must be absent needs no delete. If it appears meanwhile, it belongs to another client.
         self._deleted = [write for write in last if isinstance(write, Delete) and write.key not in self._absent]
         self._is_ending = False
 
     def may_be_done(self) -> bool:
-        """Return whether COMMIT was sent; without that, all is undone."""
+        """Return whether COMMIT was sent; without it, everything is undone."""
         return self._is_ending
 
     async def run(self, connection: Connection) -> None:

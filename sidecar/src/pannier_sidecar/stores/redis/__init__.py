@@ -5,14 +5,14 @@
     layout       the commands, and values from their replies; state is laid out as Dapr lays it out
     listing      pages of keys by SCAN
     cluster      the servers of a Cluster, which of them has which key, and when to ask them again
-    slot_map     which of them has which slots, where the nodes do not agree
+    slot_map     which node has which slots, if the nodes disagree
     sentinel     the Sentinels, and the primary that they name
-    votes        which primary counts, where they do not agree
+    votes        which server is the primary, if the Sentinels disagree
     client       which server gets a call, and when the call is made again
     strong       writes that replicas have to acknowledge
-    replicas     how many of them have to, and what they have acknowledged
+    replicas     how many replicas have to acknowledge, and what they have acknowledged
     connecting   makes one connection: signs in, and checks what the server can do
-    reconnecting    one server for as long as the store is open: connects again, after which pauses
+    reconnecting    keeps the connection to one server while the store is open
     connection   one connection: gives each call its replies
     scripts      the writes, each one Lua script and therefore atomic
     errors       what Redis' errors mean

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class Rest(Protocol):
-    """What the store does about answers that are not the usual ones."""
+    """How the store handles unusual answers."""
 
     def read_otherwise(self, name: str, key: bytes, error: Any) -> Coroutine[Any, Any, StoredValue | None]:
         """Read a key after an error."""
 
     def read_again(self, read: Read, lost: ConnectionLostError) -> Coroutine[Any, Any, StoredValue | None]:
-        """Do the rest of a read whose connection was lost."""
+        """Finish a read whose connection was lost."""
 
     def write_again(
         self, write: Write, key: bytes, payload: bytes, trouble: ConnectionLostError | ReplyError
     ) -> Coroutine[Any, Any, None]:
-        """Do the rest of a write that is not acknowledged."""
+        """Finish a write that is not acknowledged."""
 
 
 class Read(Struct, gc=False):
@@ -48,7 +48,7 @@ class Read(Struct, gc=False):
             return
         try:
             value = layout.stored_value(fields, ttl, self.get.key)
-        except Exception as error:  # a defect too is answered
+        except Exception as error:  # even a defect must be answered
             self.completion.resume(raised(error))
         else:
             self.completion.complete(value)

@@ -1,6 +1,6 @@
 """Which server gets a call, and when the call is made again.
 
-The fast path is `call`, which sends on a connection that is there. Everything else is in `call_with_retries`.
+The fast path is `call`, which sends on an existing connection. Everything else is in `call_with_retries`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from .settings import RedisSettings
 
 PAUSE_IN_TRANSITION_S: Final = 0.05
-"""Seconds between attempts at a server that answers that it cannot do it now."""
+"""Seconds between attempts while the server answers that it cannot do the call now."""
 MAX_ERRORS: Final = 200
 """Attempts after which an error that should be temporary is raised."""
 
 
 class Request(Struct):
-    """A call as it is sent, with what it takes to send it again."""
+    """A call as it is sent, with what is needed to send it again."""
 
     key: bytes
     """Decides which server gets it."""
@@ -130,11 +130,13 @@ class Servers(ABC):
 
     @abstractmethod
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
-        """Return the server of a hash slot, and the last slot of the range from there on that it has too."""
+        """Return the server of a hash slot, and the last slot of the range that it has from there on."""
 
     @abstractmethod
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
-        """Follow a MOVED, ASK or CLUSTERDOWN. Returns the answer where another server was to get only this request."""
+        """Follow a MOVED, ASK or CLUSTERDOWN. Return the answer if only this request had to go to another server (ASK),
+        else None.
+        """
 
     def grouped(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         """Return the indexes of `keys` in groups, one for each server."""
@@ -220,7 +222,7 @@ class Servers(ABC):
 
 
 class NotOpenServers(Servers):
-    """What takes the servers' place before the store is opened."""
+    """Takes the place of the servers before the store is opened."""
 
     async def open(self) -> None: ...
 
@@ -275,7 +277,7 @@ class Primary(Servers):
 
 
 async def answer_ping(link: Link) -> None:
-    """Raise a StoreError unless the server answers now; without a connection, the link's `last_error` at once."""
+    """Raise a StoreError unless the server answers now. Without a connection it is the link's `last_error`, at once."""
     connection = await link.usable(0, 0)
     try:
         reply = await connection.send(b"*1\r\n$4\r\nPING\r\n", 1)

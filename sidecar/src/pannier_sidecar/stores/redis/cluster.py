@@ -70,7 +70,7 @@ class Cluster(Servers):
         self._retiring: set[asyncio.Task[None]] = set()
         self._logged = ""
         self._recount_at = 0.0
-        """Loop time from which on a strong write without enough replicas has the slot map read again."""
+        """Loop time from which a strong write that lacks replicas causes another read of the slot map."""
         self._is_closed = False
 
     async def open(self) -> None:
@@ -335,7 +335,7 @@ class Cluster(Servers):
         self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
         for node, before in self._taken_over.items():
-            if before in in_use:  # it still has others of its slots, so that was no failover
+            if before in in_use:  # `before` still has other slots, so this was no failover
                 node.replicas.after_move()
         self._taken_over.clear()
         now = asyncio.get_running_loop().time()

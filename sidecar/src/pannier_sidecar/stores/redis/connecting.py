@@ -1,4 +1,4 @@
-"""Making one connection: TCP, TLS, signing in, and checking that the server can do what the store needs."""
+"""Makes one connection: TCP, TLS, signing in, and checking that the server can do what the store needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Command = tuple[Part, ...]
 
 PROBE_KEY: Final = "pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9"
-"""The key on which permissions are tried, also that to delete: no other program uses it."""
+"""The key on which permissions are tried, even the one to delete. No other program uses it."""
 KEEPALIVE_IDLE_S: Final = 15
 KEEPALIVE_PROBES: Final = 3
 KEEPALIVE_PAUSE_S: Final = 5
@@ -57,7 +57,7 @@ class Connector:
         self._settings = settings
         self._tls = settings.encryption.context() if settings.encryption else None
         self._was_understood = False
-        """Whether a server has answered before: then TLS is not the reason where one does not."""
+        """Whether a server has answered before. Then TLS is not the reason if one does not answer."""
 
     async def connect(
         self,
@@ -95,7 +95,7 @@ class Connector:
             raise StoreUnavailableError(
                 f"Redis at {address} cannot be reached: {reason(error)}; check redisHost"
             ) from error
-        except ValueError as error:  # a name that cannot be looked up, or not be in a certificate
+        except ValueError as error:  # a name that cannot be looked up, or cannot be in a certificate
             raise StoreRefusedError("a host in redisHost is no host name; write host or host:port") from error
         except asyncio.CancelledError:
             _abandon(connection)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Connection(Pipeline):
-    """A connection on which a call gets its reply, or the list of them where there is more than one.
+    """A connection on which a call gets its reply, or the list of its replies if there is more than one.
 
     Replies that are errors are results too, of type ReplyError.
     """
@@ -29,7 +29,7 @@ class Connection(Pipeline):
         self.disconnect_reason: str | None = None
         """The error with which the server closed the connection."""
         self.run_id = ""
-        """What identifies the server's process, if it reports that."""
+        """Identifies the server's process; empty if the server does not report it."""
         self.online_replicas: int | None = None
         """How many replicas were online when the connection was made; None: the server does not report that."""
         self._replies = ReplyReader()
@@ -54,7 +54,7 @@ class Connection(Pipeline):
         except IndexError:  # before it hangs up, Redis says why it refuses the connection
             self.abort(self._reason_in(reply))
         except ProtocolError:
-            self.abort(f"what answers at {self.name} does not speak the Redis protocol")
+            self.abort(f"the server at {self.name} does not speak the Redis protocol")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the calls in flight with the reason."""

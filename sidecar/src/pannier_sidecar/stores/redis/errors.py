@@ -1,6 +1,6 @@
 """What Redis' error replies mean: the StoreError to raise, and whether the call may be tried again.
 
-Of a reply only codes and commands that are known are shown: its other words may hold a password that was sent.
+Messages show only known codes and commands of a reply, because its other words may contain a password that was sent.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ _DETAILS: Final = {
     "syntax error": "it does not understand a command that is needed",
     "maxmemory": "it has no memory left",
 }
-"""Our words for what a reply says, by words in it."""
+"""Our words for an error, by a text in its reply."""
 COMMANDS: Final = frozenset(
     "auth client cluster del eval evalsha exists get hget hincrby hmget hset info persist pexpire ping psubscribe pttl "
     "role scan script select sentinel set subscribe time type wait json.get json.set".split()
 )
-"""Commands that the store uses, and its user may be forbidden to run."""
+"""Commands that the store uses, and that its user may be forbidden to run."""
 _FORBIDDEN: Final = re.compile(r"'([a-z]{2,12})(?:\|[a-z]{2,12})?' command")
 
 _PASSING: Final = IN_TRANSITION | NOT_PRIMARY | {"CLUSTERDOWN", "NOREPLICAS"}
 
 
 def code(text: str) -> str:
-    """Return the code of an error's text, like `OOM`; `ERR` where there is no other."""
+    """Return the code of an error's text, such as `OOM`; `ERR` if there is no other."""
     wrapped = _WRAPPED.match(text)
     if wrapped:
         return wrapped[1]

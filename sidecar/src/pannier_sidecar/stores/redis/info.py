@@ -35,10 +35,10 @@ class History(Struct, frozen=True):
     offset: int
     earlier: bytes = NO_HISTORY
     earlier_offset: int = 0
-    """How many bytes of the earlier one it had when it left it."""
+    """How many bytes of the earlier history it had when its own began."""
 
     def lacks(self, other: History) -> bool:
-        """Return whether some of another history is certainly not in this one.
+        """Return whether a part of another history is certainly not in this one.
 
         After two promotions that is not known: a server knows only the last history before its own.
         """
@@ -81,7 +81,7 @@ def addresses(info: object) -> frozenset[bytes]:
 
 
 def place(address: Address) -> bytes:
-    """Return an address as INFO writes that of a replica."""
+    """Return an address as INFO writes a replica's address."""
     return f"ip={address.host},port={address.port}".encode()
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .resp import Part
 
-# Formatted by hand: half the time of hiredis.pack_command.
+# Formatted by hand, which takes half the time of hiredis.pack_command.
 _READ: Final = b"*4\r\n$5\r\nHMGET\r\n$%d\r\n%b\r\n$4\r\ndata\r\n$7\r\nversion\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"
 _CALL: Final = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n1\r\n$%%d\r\n%%b\r\n"
 _ARGUMENT: Final = b"$%d\r\n%b\r\n"
@@ -75,7 +75,7 @@ def read(key: bytes) -> bytes:
 
 
 def read_foreign(key: bytes) -> bytes:
-    """Return the commands that read a key that is no hash: type, content if it is a string, time to live."""
+    """Return the commands that read a key that is not a hash: type, content if it is a string, time to live."""
     return pack("TYPE", key) + pack("GET", key) + pack("PTTL", key)
 
 
@@ -165,16 +165,16 @@ def stored_value(fields: Any, ttl: object, key: str) -> StoredValue | None:
 
 def not_redis() -> StoreUnavailableError:
     """Return the error for an answer to a read that Redis never gives."""
-    return StoreUnavailableError("what answers the read of a key is no Redis; check redisHost")
+    return StoreUnavailableError("the server that answers is not Redis; check redisHost")
 
 
 def is_wrong_type(reply: object) -> bool:
-    """Return whether the key is no hash."""
+    """Return whether a reply says that the key is not a hash."""
     return type(reply) is ReplyError and str(reply).startswith("WRONGTYPE")
 
 
 def foreign_stored_value(kind: object, content: object, ttl: object, key: str) -> StoredValue | None:
-    """Return the value of a key that is no hash. Raises StoreRefusedError for types that state never has."""
+    """Return the value of a key that is not a hash. Raises StoreRefusedError for types that state never has."""
     if kind == b"none":
         return None
     if kind not in (b"string", JSON_TYPE) or not isinstance(content, bytes):
@@ -206,7 +206,7 @@ def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
     if isinstance(reply, ReplyError):
         return errors.translate(reply)
     if not _is_refusal(reply, len(writes)):
-        return OutcomeUnknownError("what answers the write of a key is no Redis; check redisHost")
+        return OutcomeUnknownError("the server that answers is not Redis; check redisHost")
     write = writes[reply[0] - 1]
     etag = reply[1].decode("latin-1") if len(reply) > 1 else None
     return unmet(write, etag)

@@ -1,8 +1,8 @@
 """Pages of keys by SCAN.
 
 SCAN decides how many keys it returns, and a position within its answer means nothing later. So what does not fit on a
-page goes into the cursor, as text: thus a key that exists throughout is listed, whatever is written or deleted between
-two pages. SCAN may return a key twice; within a page it is listed once.
+page goes into the cursor, as text. In this way a key that exists all the time is listed, whatever is written or deleted
+between two pages. SCAN may return a key twice; within a page it is listed once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One server for as long as the store is open: connects, and connects again whenever the connection ends."""
+"""Keeps the connection to one server while the store is open: connects again whenever it ends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Link(ReconnectingConnection[Connection]):
         self._down_since: float | None = None
         """Loop time at which the outage began; None: there is none."""
         self._early_retry = asyncio.Event()
-        """Set when there is news, so that the pause before the next attempt ends."""
+        """Set to end the pause before the next attempt."""
 
     async def open(self) -> None:
         """Connect now. Raises a StoreError."""

@@ -13,14 +13,14 @@ COUNT_VALID_S: Final = 1.0
 MISSED_S: Final = 60.0
 """Seconds for which a replica that has gone is still expected to acknowledge: it may come back."""
 MOVED_S: Final = 5.0
-"""The same where a single server has as many as always: most likely one has only changed its address."""
+"""The same if the server has as many replicas as always: then one has probably only changed its address."""
 
 
 class ReplicaCount:
     """How many replicas there should be: what Sentinels or a Cluster say, or else how many the server has had.
 
-    A single server is expected to have as many as it had when the store first asked, or for a minute since. That holds
-    until the store is closed, and after a restart of the server too, when it has none at first.
+    A single server is expected to have as many as when the store first asked, or as it later had for a minute. That
+    holds until the store is closed, and after a restart of the server too, when it has none at first.
     """
 
     def __init__(self, *, is_known: bool = False):
@@ -35,7 +35,7 @@ class ReplicaCount:
         self._count = 0
         self._missed_until = 0.0
         self._steady: int | None = None
-        """How many a single server had all the time since `_more_since`, or from the beginning."""
+        """How many a single server had at first, or later for MISSED_S seconds; None before its first report."""
         self._more = 0
         self._more_since = inf
         self._reported: dict[bytes, float] = {}
@@ -101,8 +101,8 @@ class ReplicaCount:
     def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
         """Note that a replica has become the primary; `before` is the count of the last one, if that had its own.
 
-        The other replicas are expected even before they follow it, and at least one is: what only the new primary has
-        would be lost if it failed too, or were so busy that it was taken for failed.
+        The other replicas are expected even before they follow the new primary, and one is expected even if there was
+        no other: what only the new primary has would be lost if it failed too, or only seemed to because it is busy.
         """
         before = before or self
         self._count = max(before.expected - 1, min(before.expected, 1))
@@ -124,7 +124,7 @@ class ReplicaCount:
 
     @property
     def remedy(self) -> str:
-        """What to do where replicas were taken away for good."""
+        """What to do if replicas were taken away for good."""
         if self._is_known:
             return "let those that were taken away for good be forgotten (SENTINEL RESET, CLUSTER FORGET)"
         return "restart the sidecar if they were taken away for good"

@@ -19,9 +19,11 @@ Part = str | int | bytes
 NOTHING: Final = object()
 """What hiredis returns when it has no whole reply."""
 LARGE: Final = 1024 * 1024
-"""Bytes of an unfinished reply from which on its elements count: it may be one value, or very many small elements."""
+"""If an unfinished reply has more bytes than this, its elements count: it may be one value, or very many small
+elements.
+"""
 MAX_ELEMENTS: Final = 4 * 1024 * 1024
-"""Bytes of a reply besides its values: parsed, lists and numbers take twenty times as much memory."""
+"""Maximum of bytes in a reply besides its values: parsed lists and numbers take twenty times as much memory."""
 
 _LONG_LIST: Final = re.compile(rb"[*~>|][0-9]{7}")
 """The header of a list of millions, of any kind, unless it is a piece of a value."""
@@ -33,7 +35,7 @@ _SET, _PUSH, _ATTRIBUTE, _LINE_END = b"~>|\n"
 """As numbers: Python finds a number in bytes four times as fast as a byte string."""
 _CUT_HEADER: Final = re.compile(rb"[*~>|][0-9]{0,6}\Z")
 
-_pack: Callable[[Any], bytes] = cast("Any", hiredis.pack_command)  # its stub allows but one part
+_pack: Callable[[Any], bytes] = cast("Any", hiredis.pack_command)  # its stub allows only one part
 
 
 def pack(*command: Part) -> bytes:
@@ -47,29 +49,29 @@ def unpack(payload: bytes) -> list[list[bytes]]:
 
 
 class ReplyReader:
-    """Replies from bytes as they come. Those that are errors are results too, of type ReplyError."""
+    """Parses replies from bytes, in pieces of any size. Replies that are errors are results too, of type ReplyError."""
 
     def __init__(self) -> None:
         self._parser = hiredis.Reader(notEnoughData=NOTHING)
         self._held = b""
-        """The end of what came, if it may be half the header of a list."""
+        """The end of the received bytes, if it may be half the header of a list."""
         self._unfinished = 0
         """Bytes that came since the last whole reply."""
         self._buffered = 0
-        """Those of them that hiredis has not parsed: it parses a value only when its end has come."""
+        """Unfinished bytes that hiredis has not parsed: it parses a value only when its end has come."""
         self._elements = 0
-        """Those of them that hiredis has parsed into small elements."""
+        """Unfinished bytes that hiredis has parsed into small elements."""
 
     def feed(self, data: bytes) -> Iterator[Any]:
-        """Yield the replies that have come whole; all have to be taken.
+        """Yield the complete replies; the caller must take all of them.
 
         Raises ProtocolError after the last one if what follows is not a reply; nothing may be fed after that.
         """
         parser = self._parser
         if self._held or not data or data[-1] != _LINE_END:
             data = self._hold_cut_header(data)
-        # Looks for the header of a list of millions, be it in a value. Three searches for one character each are much
-        # faster than one for any of them.
+        # Looks for the header of a list of millions, even within a value. Three searches for one character each are
+        # much faster than one for any of them.
         may_be_long = (
             _find_long_array(data)
             or (_SET in data and _find_long_set(data))
@@ -90,16 +92,16 @@ class ReplyReader:
             raise ProtocolError("a reply of impossible size or shape") from error
 
     def _hold_cut_header(self, data: bytes) -> bytes:
-        """Return what can be fed yet: the end is kept back where it may be half a header. No reply ends in one."""
+        """Return the bytes to parse now. The end is held back if it may be half a header, with which no reply ends."""
         data = self._held + data
         cut = _CUT_HEADER.search(data, max(0, len(data) - 7))
         self._held = cut[0] if cut else b""
         return data[: cut.start()] if cut else data
 
     def _before_long_lists(self, data: bytes) -> Iterator[bytes]:
-        """Yield the parts before what may announce a list of millions: hiredis would make all its elements at once.
+        """Yield the data in parts, cut before each text that may announce a list of millions of elements.
 
-        Raises ProtocolError when it is one, and not a piece of a value.
+        Raises ProtocolError if it does announce one, and is not a piece of a value: hiredis would make all at once.
         """
         start = 0
         for found in _LONG_LIST.finditer(data):
@@ -120,7 +122,7 @@ class ReplyReader:
 
 
 class PushReader(ReplyReader):
-    """The same where messages of channels may come between the replies, as in RESP3."""
+    """Parses replies between which messages of channels may come, as in RESP3."""
 
     def __init__(self, on_push: Callable[[], object]):
         """`on_push` is called for each message."""

@@ -105,7 +105,7 @@ class Sentinel:
             )
         except StoreRefusedError as error:
             raise StoreRefusedError(
-                f"{error} (of the Sentinel at {self.address}, whose are sentinelUsername and sentinelPassword)"
+                f"{error} (the Sentinel at {self.address}; its login is sentinelUsername and sentinelPassword)"
             ) from error
         if isinstance(connection, PushConnection) and not isinstance(hello, ReplyError):
             connection.on_push = self._failover_reported.set
@@ -272,10 +272,10 @@ class WatchedPrimary(Primary):
                 self._node.drop(why)
 
     def _why_doubtful(self, verdict: Verdict, replicas: int | None) -> str | None:
-        """Return why the primary may have been replaced unnoticed; None: it has not.
+        """Return why the primary may have been replaced unnoticed; None if it has not been.
 
-        Where no majority of the Sentinels can be reached, it has not if replicas follow it, or if the Sentinels that
-        can be reached reach its replicas: had it been replaced, they would follow another one.
+        If no majority of the Sentinels can be reached, the primary has not been replaced as long as replicas follow it,
+        or the Sentinels that can be reached reach its replicas: after a failover those would follow another primary.
         """
         if verdict.has_majority or not verdict.replicas or verdict.reachable or replicas is None or replicas > 0:
             return None

@@ -32,7 +32,7 @@ class Address(NamedTuple):
 
 
 class HiddenAddress(Address):
-    """One that came from a secret or the environment."""
+    """An address that came from a secret or the environment, so that messages do not show it."""
 
     def __str__(self) -> str:
         return "the address in redisHost"
@@ -75,7 +75,7 @@ class RedisSettings(Struct, frozen=True):
 
 
 def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
-    """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
+    """Return the settings. Raises StoreRefusedError, which names the field and says what to write."""
     given = GivenSettings("state.redis", settings)
     return _read(given, _addresses(given))
 

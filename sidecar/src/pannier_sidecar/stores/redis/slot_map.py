@@ -1,9 +1,9 @@
-"""Which node of a Cluster has which slots, by the reports of several nodes, which `cluster.py` asks for.
+"""Decides which node of a Cluster has which slots, from the reports of several nodes.
 
-A node that takes over slots gets a higher configuration epoch, so of two that claim a slot the higher epoch is right
-(Redis Cluster specification, "Configuration propagation"). One that was cut off keeps claiming its slots under its old
-epoch. Reports are merged only of nodes that know one another: an address may belong to a node of another Cluster by
-now, or to one that was removed.
+A node that takes over slots gets a higher configuration epoch, so of two nodes that claim a slot the one with the
+higher epoch is right (Redis Cluster specification, "Configuration propagation"). A node that was cut off keeps claiming
+its slots under its old epoch. Only the reports of nodes that know one another are merged, because an address may belong
+to a node of another Cluster by now, or to one that was removed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Claim(NamedTuple):
     last: int
     node: str
     address: Address | None
-    """None: it has not reported it yet."""
+    """None if it is not reported yet."""
 
 
 class View(Struct):
@@ -42,7 +42,7 @@ class View(Struct):
     members: frozenset[str]
     claims: tuple[Claim, ...]
     replicas: dict[str, int]
-    """How many each primary should have."""
+    """How many replicas each primary should have."""
     places: dict[str, frozenset[bytes]] = {}
     """The addresses of each primary's replicas, as INFO writes them."""
     has_lost_primary: bool = False
@@ -92,7 +92,9 @@ def view_from(queried: Address, about: object, nodes: object, slots: Sequence[An
 
 
 def merged(views: Sequence[View], known: frozenset[str] = frozenset()) -> SlotMap:
-    """Return the merged slot map; between Clusters of the same size, the nodes `known` before decide."""
+    """Return the merged slot map, of the largest Cluster; of equal ones, that with most nodes that were
+    `known` before.
+    """
     together = max(_clusters(views), key=lambda group: (len(group), len(known & {view.node for view in group})))
     claims = sorted({claim for view in together for claim in view.claims})
     replicas: dict[str, int] = {}

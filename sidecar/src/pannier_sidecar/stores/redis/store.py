@@ -66,7 +66,7 @@ class RedisStore(Store):
             connection.send_for(read, layout.read(key), layout.READ_REPLIES, is_read=True)
 
     async def read_again(self, read: Read, lost: ConnectionLostError) -> StoredValue | None:
-        """Do the rest of a read whose connection was lost."""
+        """Finish a read whose connection was lost."""
         request = Request(read.key, layout.read(read.key), layout.READ_REPLIES, may_repeat=True)
         return await self._value(read.get.key, read.key, await self._servers.call_with_retries(request, lost))
 
@@ -90,7 +90,7 @@ class RedisStore(Store):
             connection.send_for(Written(self, write, key, payload, completion), payload)
 
     async def write_again(self, write: Write, key: bytes, payload: bytes, trouble: Trouble) -> None:
-        """Do the rest of a write that is not acknowledged, which with no trouble has not been sent."""
+        """Finish a write that is not acknowledged. Without `trouble` it has not been sent yet."""
         reply = await self._servers.call_with_retries(_request(write, key, payload), trouble)
         if type(reply) is not int:
             raise layout.refusal(reply, [write])
@@ -103,7 +103,7 @@ class RedisStore(Store):
 
     async def _write(self, write: Write) -> None:
         key = write.key.encode()
-        if self._servers.connection(key) is None:  # before the value is copied: many may have to wait
+        if self._servers.connection(key) is None:  # before copying the value: many calls may wait
             await self._servers.ready(key)
         payload = layout.write(write, key)
         if write.strong:
@@ -118,7 +118,7 @@ class RedisStore(Store):
     async def read_otherwise(
         self, name: str, key: bytes, error: ReplyError, deadline: float | None = None
     ) -> StoredValue | None:
-        """Read a key after an error: again, or as a string or a document where it is no hash."""
+        """Read a key after an error: again or, if it is not a hash, as a string or a document."""
         if not isinstance(error, ReplyError):
             raise layout.not_redis()
         if not layout.is_wrong_type(error):
@@ -170,7 +170,7 @@ class RedisStore(Store):
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send all writes in one round trip; each server carries out its own in order."""
         if any(write.strong for write in writes) or len({write.key for write in writes}) < len(writes):
-            return await super().bulk_write(writes)  # sent again, a write must not overtake another of its key
+            return await super().bulk_write(writes)  # a repeated write must not overtake one to the same key
         deadline = self._deadline()
         sent = [self._sent(write) for write in writes]
         try:
@@ -191,7 +191,7 @@ class RedisStore(Store):
         return _Sent(_request(write, key, payload), connection.send(payload, 1) if connection else None)
 
     async def _outcome(self, write: Write, sent: _Sent | StoreError, deadline: float) -> StoreError | None:
-        """Return the error of a write; None: it is done."""
+        """Return the error of a write; None if it is done."""
         if isinstance(sent, StoreError):
             return sent
         trouble: Trouble = None

@@ -99,7 +99,7 @@ class StrongWrites:
             self._replicas.forget()
             raise StoreUnavailableError(
                 f"only {online} of {expected} replicas follow {connection.name}, so that a strong write could be "
-                f"lost; nothing was written: bring them back, or {self._replicas.remedy}, or do without strong"
+                f"lost; nothing was written: bring them back, or {self._replicas.remedy}, or use eventual consistency"
             )
 
     def _compare(self, server: str, report: object) -> None:
@@ -172,7 +172,7 @@ class StrongWrites:
         count = info.connected(report)
         if count is None:
             raise StoreUnavailableError(
-                "Redis does not report how many replicas it has; grant INFO, or do without strong"
+                "Redis does not report how many replicas it has; grant INFO, or use eventual consistency"
             )
         self._replicas.note(count, asyncio.get_running_loop().time(), info.addresses(report))
         self._replicas.online_replicas = info.online_replicas(report)

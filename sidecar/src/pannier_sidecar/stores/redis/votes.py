@@ -1,8 +1,8 @@
-"""Which primary counts, by the reports of several Sentinels.
+"""Decides which server is the primary, from the reports of several Sentinels.
 
 A failover needs the votes of a majority and gives the new primary a higher configuration epoch (Redis documentation,
-"High availability with Sentinel"). So the highest epoch that any Sentinel knows is right, and one that was cut off from
-the others keeps reporting an older one.
+"High availability with Sentinel"). So the highest epoch that any Sentinel knows is right. A Sentinel that was cut off
+from the others keeps reporting an older one.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Verdict(Struct, frozen=True):
     primary: Address
     epoch: int
     answering: int
-    """Sentinels that can be reached now."""
+    """How many Sentinels can be reached now."""
     sentinels: int
-    """All Sentinels that there are."""
+    """How many Sentinels there are."""
     replicas: int
     """How many the primary should have."""
     reachable: int
@@ -60,7 +60,7 @@ class Verdict(Struct, frozen=True):
 
 
 def judge(reports: Sequence[Report], before: Verdict | None) -> Verdict | None:
-    """Return the verdict on the Sentinels' reports; None: there have never been any."""
+    """Return the verdict on the Sentinels' reports; None if there have never been any."""
     by_sentinel = {report.sentinel: report for report in reports}.values()
     answering = len(by_sentinel)
     sentinels = max([report.sentinels for report in reports], default=before.sentinels if before else 0)
@@ -79,7 +79,9 @@ def judge(reports: Sequence[Report], before: Verdict | None) -> Verdict | None:
 
 
 def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas: object, sentinels: object) -> Report:
-    """Return what the answers of a Sentinel mean; those after the address may be errors, where they are not allowed."""
+    """Return what the answers of a Sentinel mean. Those after the address may be errors, if the user may not ask for
+    them.
+    """
     fields = _fields(primary)
     others = [_fields(each) for each in sentinels] if isinstance(sentinels, list) else []
     listed = [_fields(each) for each in replicas] if isinstance(replicas, list) else None
@@ -99,7 +101,7 @@ def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas
 def _expected(replicas: Sequence[Mapping[bytes, bytes]]) -> int:
     """Return how many replicas there should be.
 
-    One that is down counts, or else a strong write would have fewer copies than were asked for. The former primary is
+    A replica that is down counts, because otherwise a strong write would have too few copies. The former primary is
     listed as a replica after a failover, but does not count until it is one: while it is down it has no run id, and
     when it is back it reports itself as a primary for some seconds.
     """

@@ -1,4 +1,4 @@
-"""SQLite's errors in words that say what to change (https://www.sqlite.org/rescode.html)."""
+"""Translates SQLite's errors into words that say what to change (https://www.sqlite.org/rescode.html)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REFUSALS: Final = {
 
 
 def translate(error: Exception, where: object, *, busy_timeout: float) -> StoreError:
-    """Return the error to raise for one of the driver's. `busy_timeout` is in seconds."""
+    """Return the error to raise for an error of the driver. `busy_timeout` is in seconds."""
     translated = _translate(error, where, busy_timeout)
     translated.__cause__ = error
     return translated

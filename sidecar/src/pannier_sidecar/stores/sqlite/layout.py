@@ -1,7 +1,7 @@
 """The rows of the state table: reading, checking, writing and listing them.
 
 A value that is UTF-8 text is stored as it is, so that `sqlite3` shows JSON as JSON and Dapr reads it; any other is
-stored in base64 and marked as binary. Times are UTC text, which sorts by time; ours have milliseconds, Dapr's have not.
+stored in base64 and marked as binary. Times are UTC text, which sorts by time. Unlike Dapr's, ours have milliseconds.
 Every method that writes must be called inside a transaction that holds the write lock.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Row = tuple[bytes, int, bytes, bytes | None]
 
 KEYS_AT_ONCE: Final = 500
-"""Keys in one SELECT: half of what any SQLite takes."""
+"""Keys in one SELECT: half of what every version of SQLite takes."""
 
 
 class StateTable:
@@ -57,8 +57,9 @@ class StateTable:
         )
         self._first_expiry = f'SELECT min(expiration_time) FROM "{name}" WHERE expiration_time IS NOT NULL'
         self._probe = f'SELECT 1 FROM "{name}" LIMIT 1'
-        # Dapr's are UUIDs. Numbers below 2^53 survive clients that paste them into JSON without quotes; from a random
-        # start they repeat neither those of an earlier run nor those of another process on the same file.
+        # ETags are numbers from a random start, so that they repeat neither those of an earlier run nor those of
+        # another process on the same file. Below 2^53 they survive clients that put them into JSON without quotes.
+        # Dapr's are UUIDs.
         self._etags = count(random.randrange(1, 2**52))
 
     def is_detached(self) -> bool:
@@ -92,7 +93,7 @@ class StateTable:
         self._carry_out(now, write)
 
     def write_each(self, now: float, writes: Sequence[Write]) -> list[StoreError | None]:
-        """Carry out each write for itself."""
+        """Carry out the writes independently."""
         return [self._try(now, write) for write in writes]
 
     def write_all(self, now: float, writes: Sequence[Write]) -> None:
@@ -120,7 +121,7 @@ class StateTable:
         return removed == limit, self.first_expiry(now)
 
     def first_expiry(self, now: float) -> float | None:
-        """Return when the next row expires; None: none does."""
+        """Return when the next row expires; None if none does."""
         text = self.connection.execute(self._first_expiry).fetchone()[0]
         return None if text is None else _time_of(text)
 

@@ -1,4 +1,4 @@
-"""Opening the file and laying out its tables, as Dapr 1.18 does: a state table, and a table with the layout's level."""
+"""Opens the file and makes its tables, as Dapr 1.18 does: a state table, and a table with the layout's level."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ LEVEL: Final = 1
 _COLUMNS: Final = frozenset({"key", "value", "is_binary", "etag", "expiration_time", "update_time"})
 _TEXTS: Final = ("key", "value", "etag")
 _KEPT_AS_SENT: Final = ("CHAR", "CLOB", "TEXT", "BLOB")
-"""Parts of the types whose columns keep text (https://sqlite.org/datatype3.html, 3.1); others make numbers of it."""
+"""Parts of the names of column types that keep text (https://sqlite.org/datatype3.html, 3.1); others turn it into
+numbers.
+"""
 _COLLATIONS_OF_KEYS: Final = """
 SELECT columns.coll FROM pragma_index_list(?) AS indexes, pragma_index_xinfo(indexes.name) AS columns
 WHERE indexes."unique" AND columns.key AND lower(columns.name) = 'key'"""
@@ -46,7 +48,7 @@ CREATE TABLE IF NOT EXISTS "{metadata}" (key TEXT NOT NULL PRIMARY KEY, value TE
 
 
 def connect_writer(settings: SQLiteSettings) -> StateTable:
-    """Return the table for writing, making folder, file and tables where they are missing.
+    """Return the table for writing; make the folder, the file and the tables if they are missing.
 
     Raises StoreRefusedError or an error of SQLite.
     """
@@ -54,8 +56,8 @@ def connect_writer(settings: SQLiteSettings) -> StateTable:
     _make_file(settings.location)
     connection = sqlite3.connect(settings.location.uri, settings.busy_timeout, isolation_level=None, uri=True)
     try:
-        # Not NORMAL, which in WAL mode survives the end of the process but not a power failure. All writes that wait
-        # share one fsync, so it costs little under load. `_pragma=synchronous(NORMAL)` changes it.
+        # With NORMAL in WAL mode, a commit would survive the end of the process but not a power failure. All waiting
+        # writes share one fsync, so FULL costs little under load. `_pragma=synchronous(NORMAL)` changes it.
         connection.execute("PRAGMA synchronous = FULL")
         for pragma in settings.location.pragmas:
             connection.execute(f"PRAGMA {pragma}")

@@ -37,7 +37,7 @@ class Caller(Protocol):
     """Who gets the outcome of a job: a future, or an object that takes results like one and costs less."""
 
     def done(self) -> bool:
-        """Return whether it waits no longer. The thread asks too."""
+        """Return whether it no longer waits. The thread calls this too."""
 
     def set_result(self, result: Any, /) -> None: ...
 
@@ -156,7 +156,7 @@ class Worker:
                     caller.set_result(result)
                 else:
                     caller.set_exception(error)
-            except Exception as defect:  # which concerns no other call
+            except Exception as defect:  # it must not affect other calls
                 message = f"an answer of {self._where} could not be taken"
                 self._loop.call_exception_handler({"message": message, "exception": defect})
 
@@ -206,7 +206,7 @@ class Worker:
         return None
 
     def _attached_table(self) -> StateTable | StoreError:
-        """Return the table; open it again where its file has been removed or replaced."""
+        """Return the table; open it again if its file has been removed or replaced."""
         assert self._table is not None, "calls are carried out only once the table was opened"
         if self._table.is_detached():
             logger.warning("%s was removed or replaced while in use; it is opened again", self._where)
@@ -234,7 +234,7 @@ class Worker:
             self._call_on_loop(self._answer, batches, outcomes)
 
     def _take(self) -> list[_Batch]:
-        """Wait for calls and return all that are there; nothing: it is time to end."""
+        """Wait for calls and return all that are there; an empty list means that it is time to end."""
         batch = self._queue.get()
         batches = []
         size = 0
@@ -248,7 +248,7 @@ class Worker:
             except Empty:
                 return batches
         if batches:
-            self._queue.put(None)  # for the next time
+            self._queue.put(None)  # so that the next call of this ends too
         return batches
 
     def _carried_out(self, table: StateTable, jobs: Sequence[Job[Any]]) -> list[Outcome]:
