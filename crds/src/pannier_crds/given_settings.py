@@ -44,7 +44,7 @@ class GivenSettings(Mapping[str, Setting]):
         return int(self.number(name))
 
     def positive_number(self, name: str) -> float:
-        """Return a number, or the default if it is 0 or less. Dapr has no limit then, but a call could hang."""
+        """Return a number, or the default if it is 0 or less. Dapr then sets no limit, but a call could hang."""
         number = self.number(name)
         return number if number > 0 else _number(self._defaults[name])
 

@@ -87,7 +87,9 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
 
 
 def _advice_for(component: Component, other: Component, advice: str) -> str:
-    """Return the advice. If the two conflict only because no namespace is known, put before it to set NAMESPACE."""
+    """Return the advice. If the two conflict only because no namespace is known, let it begin with setting
+    NAMESPACE.
+    """
     return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
 
 

@@ -1,6 +1,6 @@
 """Finds components that could give two different keys the same stored key, judged by the component alone.
 
-What depends on the app that uses the component, the sidecar's `state/keys.py` decides.
+The sidecar's `state/keys.py` decides what depends on the app that uses the component.
 """
 
 from __future__ import annotations

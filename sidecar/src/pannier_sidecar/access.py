@@ -127,7 +127,7 @@ class AccessControl:
         origin = sent.decode("latin-1").lower()
         scheme, _, authority = origin.partition("://")
         own = host.decode("latin-1").lower()
-        if scheme in ("http", "https") and _without_port_80(authority) == _without_port_80(own):
+        if scheme in ("http", "https") and _without_default_port(authority) == _without_default_port(own):
             return True  # a page of this sidecar's own
         return any(_matches(each, origin) for each in self.allowed_origins)
 
@@ -176,7 +176,7 @@ def _matches(allowed: str, origin: str) -> bool:
     return len(origin) >= len(beginning) + len(end) and origin.startswith(beginning) and origin.endswith(end)
 
 
-def _without_port_80(authority: str) -> str:
+def _without_default_port(authority: str) -> str:
     return authority.removesuffix(":80").removesuffix(":443")
 
 

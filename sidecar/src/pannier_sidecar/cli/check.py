@@ -117,8 +117,8 @@ def _without_effect(component: Component) -> Iterator[Problem]:
 
 
 def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedComponent]) -> Iterator[Problem]:
-    """Warn of secrets whose secret store is not among the files. Secrets of Kubernetes never are, so they may be
-    missing.
+    """Warn of secrets whose secret store is not among the files. Those of Kubernetes never are, so it does not warn
+    of them.
     """
     component = parsed.component
     local = [other.component.name for other in among if other.component.type in (ENVIRONMENT, FILE)]

@@ -42,7 +42,7 @@ class LeftOut:
 
 
 def value(mapping: object, name: str) -> Any:
-    """Return the value of a field, ignoring the name's case; None if `mapping` is not one or lacks the field."""
+    """Return the value of a field, ignoring the name's case; None if `mapping` is no mapping, or lacks the field."""
     if not isinstance(mapping, Mapping):
         return None
     if name in mapping:

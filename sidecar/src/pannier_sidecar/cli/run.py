@@ -87,8 +87,8 @@ async def _beside(sidecar: Sidecar, app: AppProcess) -> int:
 
 
 class _Ending:
-    """Handles signals: the first is passed on to the app or, without an app, stops the sidecar. A second one kills, but
-    SIGHUP is always passed on to an app.
+    """Handles signals: the first is passed on to the app or, without an app, stops the sidecar. A second one kills it,
+    but SIGHUP is always passed on to an app.
     """
 
     def __init__(self, sidecar: Sidecar):

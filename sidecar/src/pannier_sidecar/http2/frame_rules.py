@@ -17,7 +17,9 @@ _OF_NO_STREAM: Final = (frames.SETTINGS, frames.PING, frames.GOAWAY)
 
 
 def check_form(kind: int, flags: int, stream_id: int, size: int) -> None:
-    """Raise Http2ConnectionError or Http2StreamError for a frame that no client may send. Not for DATA and HEADERS."""
+    """Raise Http2ConnectionError or Http2StreamError for a frame that no client may send. Do not call it for DATA or
+    HEADERS.
+    """
     if kind == frames.PUSH_PROMISE:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client promises nothing")
     if kind in (_OF_NO_STREAM if stream_id else _OF_A_STREAM):

@@ -52,7 +52,7 @@ NO_CONTENT: Final = Answer(204)
 
 
 def value_answer(value: StoredValue | None) -> Answer:
-    """Return the answer to a get: the stored bytes as they are, or that there is nothing."""
+    """Return the answer to a get: the stored bytes as they are, or 204 if the key is absent."""
     if value is None:
         return NO_CONTENT
     etag = value.etag

@@ -40,7 +40,7 @@ _REQUEST_LINE: Final = re.compile(
     rb"(?:((?:GET|DELETE) /v1\.0/state/[\w~-][\w.~-]*/)([\w~@-][\w.~@:|,=!-]*)"
     rb"|((?:POST|PUT) /v1\.0/state/[\w~-][\w.~-]*)) HTTP/1\.1\r\n"
 ).match
-"""Only of paths that need no percent-decoding, have no segments to normalize, and mean the same in both profiles."""
+"""Matches only paths that need no percent-decoding and no normalizing, and mean the same in both profiles."""
 _WITHOUT_EFFECT: Final = frozenset(
     (
         *(b"host", b"content-length", b"dapr-api-token", b"traceparent"),  # judged by `learn`
@@ -58,11 +58,11 @@ _find_trace: Final = re.compile(rb"(?<![^\n])traceparent: ([0-9a-f-]{55})(?:\r\n
 MAX_FIELDS: Final = 1024
 """Header fields of more bytes than this are not remembered."""
 REMEMBERED: Final = 256
-"""Different header fields that a listener remembers, so at most 256 KiB."""
+"""Maximum of different header sections that a listener remembers: together at most 256 KiB."""
 
 
 class Connection(Protocol):
-    """What the fast path needs of a connection: one of these is called once for each call that was begun."""
+    """What the fast path needs of a connection: for each call that was begun, one of these methods is called once."""
 
     def finish(self, answer: Answer) -> None:
         """Write the answer."""
@@ -215,7 +215,7 @@ class FastPath:
         return self.traced(answer, call.trace) if call.trace else answer
 
     def _find(self, beginning: bytes, key: bytes | None) -> Route | None:
-        """Return the route of request lines with this beginning, None if their operation has no fast path."""
+        """Return the route of request lines with this beginning; None if their operation has no fast path."""
         method, _, path = beginning.partition(b" ")
         if key is not None and not self._api.paths.takes_any_name(method, path[:-1]):
             return None

@@ -43,7 +43,7 @@ class StoreSource:
     """An app's keys in a store."""
 
     def __init__(self, store: Store, scheme: KeyScheme, keys: KeyList):
-        """`keys` is filled by `list_keys`, which is called first."""
+        """Call `list_keys` before anything else: it fills `keys`."""
         self._store = store
         self._scheme = scheme
         self._keys = keys

@@ -51,17 +51,17 @@ class Connections:
         self._calls = 0
         self._open: set[TrackedConnection] = set()
         self._half_closed: dict[TrackedConnection, asyncio.TimerHandle] = {}
-        """Those that only the server still has open, and the timers after which they no longer count."""
+        """Connections that only the server still has open, and the timers after which they no longer count."""
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        """Return when there is room for one more. Raises TooManyConnectionsError."""
+        """Wait until there is room for one more connection. Raises TooManyConnectionsError."""
         if self._is_full:
             await self._wait_for_room()
         self._calls += 1
 
     def leave(self) -> None:
-        """Make room for another one."""
+        """Make room for another call."""
         self._calls -= 1
         self._wake()
 

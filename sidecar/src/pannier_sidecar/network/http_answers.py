@@ -21,7 +21,7 @@ class BoundedResponse(aiohttp.ClientResponse):
     """A response whose body is no larger than an answer may be, and is not compressed."""
 
     async def read(self) -> bytes:
-        """Return the body. Raises ClientPayloadError where there is too much of it."""
+        """Return the body. Raises ClientPayloadError if it is too large."""
         if self._body is None:
             try:
                 self._body = await self._read_up_to(answers.limit())

@@ -72,8 +72,8 @@ class Pipeline(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._is_unshared = False
-        """The last write had one call. Then a read is written at once if nothing is owed: a single caller would pay for
-        an iteration of the loop in which no other call comes to share the write."""
+        """Whether the last write had only one call. If so, the next read is written at once if nothing is owed: a
+        single caller would wait for the end of the iteration, and no other call would share the write."""
         self._silent_since: float | None = None
         """Loop time of the last answer, moved on by each piece of the next one; None while nothing is owed."""
         self._unfinished = 0

@@ -10,7 +10,7 @@ from msgspec import Struct
 _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MAX_LENGTH: Final = 512
 MAX_STATE_CHARS: Final = 512
-"""The size that section 3.3.1.5 requires to be passed on; a longer `tracestate` is dropped."""
+"""Section 3.3.1.5 requires that a `tracestate` of this size is passed on; a longer one is dropped."""
 
 
 class TraceParent(Struct, frozen=True):

@@ -86,7 +86,7 @@ class ItemsInFlight:
             async with asyncio.timeout(self._patience):
                 await turn
         except BaseException as error:
-            got_turn = turn.done() and not turn.cancelled()  # and cannot use its share
+            got_turn = turn.done() and not turn.cancelled()  # it has room that it cannot use
             turn.cancel()
             self._waiting = [entry for entry in self._waiting if entry[2] is not turn]
             heapify(self._waiting)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STORES = {"state.in-memory": "InMemoryStore"}
 
 SWEEP_PAUSE_S: Final = 1.0
-"""Expired values are dropped together, at most this often."""
+"""Minimum of seconds between two rounds in which expired values are dropped."""
 SWEPT_AT_ONCE: Final = 1000
 """Values dropped before other calls get their turn: about a millisecond's work."""
 
@@ -60,7 +60,7 @@ class InMemoryStore(Store):
         self._check_open()
 
     async def probe(self) -> None:
-        """Return at once: it is in this process."""
+        """Return at once: the store is in this process."""
 
     async def get(self, get: Get) -> StoredValue | None:
         self._check_open()
@@ -75,7 +75,7 @@ class InMemoryStore(Store):
     def begin_write(self, write: Write, completion: Completion[None]) -> None:
         if self._try(write) is None:
             completion.complete(None)
-        else:  # nothing was done, so this fails again
+        else:  # nothing was written, so the general way fails with the same error
             super().begin_write(write, completion)
 
     async def set(self, write: Set) -> None:

@@ -101,8 +101,8 @@ class TooManyItemsError(MalformedRequestError):
 class OverloadedError(StateError):
     """Other calls already use what the sidecar can do; this one was not begun.
 
-    `http_api/receiving.py` gives the same code and `retry_after` to requests for which all clients together hold too
-    much, before they are calls.
+    `http_api/receiving.py` gives the same code and `retry_after` to requests that it refuses because all
+    clients together hold too much.
     """
 
     code = "ERR_OVERLOADED"

@@ -24,10 +24,10 @@ _PUSHED: Final = -1
 """The stream of events."""
 _PERIOD_S: Final = 10.0
 _MAX_EVENTS: Final = 1000
-"""In a period. Nodes that come and go cause events."""
+"""Maximum number of events in a period. Nodes that come and go cause them."""
 _MAX_UNASKED: Final = 100
-"""In a period, answers without a request. For a moment after a timeout, a late answer is one: the driver has forgotten
-the request, and does not expect its answer as a late one yet.
+"""Maximum number of answers without a request in a period. An answer that comes just after its timeout counts as one:
+the driver has forgotten the request, and does not expect a late answer to it yet.
 """
 
 

@@ -23,7 +23,7 @@ MAX_ROWS: Final = 10_000
 MAX_COLUMNS: Final = 100
 """The widest table that is read, `system.local`, has 20 to 35."""
 MAX_ELEMENTS: Final = 4096
-"""In one collection. The largest is the tokens of a node, at most 1536."""
+"""Maximum number of elements in one collection. The largest has the tokens of a node, at most 1536."""
 MAX_ELEMENTS_IN_ALL: Final = 300_000
 """In all collections of an answer: more than the tokens of a thousand nodes."""
 
@@ -41,7 +41,7 @@ _COLLECTIONS: Final = {
     code.to_bytes(2): (ResultMessage.type_codes[code], parameters)
     for code, parameters in ((0x20, 1), (0x21, 2), (0x22, 1))
 }
-"""With the number of their element types."""
+"""Types of collections by their codes, each with the number of its element types."""
 
 
 class _Bounds(ResultMessage):  # type: ignore[misc]  # it has no types

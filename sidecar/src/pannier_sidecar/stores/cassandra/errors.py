@@ -36,7 +36,7 @@ _NOT_NOW: Final = {
 }
 _NOT_DONE: Final = tuple(_NOT_NOW)
 _HINTED_HANDOFF: Final = "hints"
-"""In the message of a node that has too many hints, which it may notice after the write was decided."""
+"""A word in the message of a node that has too many hints. It may notice that after the write was decided."""
 _TOO_LARGE: Final = ("too large", "exceeds allowed maximum")
 CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, ConnectionException, ErrorMessage, OSError)
 """What the driver raises."""

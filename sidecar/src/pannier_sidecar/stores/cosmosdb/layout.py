@@ -30,7 +30,7 @@ MAX_ITEM_BYTES: Final = 2 * 1024 * 1024
 """Cosmos DB's limits."""
 MAX_TTL_S: Final = 2**31 - 1
 _OVERHEAD: Final = 1024
-"""Bytes; the names, ETag and times of an item take fewer."""
+"""Bytes allowed for the names, ETag and times of an item, which take fewer."""
 _NEVER: Final = -1
 _PARTITION: Final = "partitionKey"
 

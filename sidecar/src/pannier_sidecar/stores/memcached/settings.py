@@ -46,7 +46,7 @@ class MemcachedSettings(Struct, frozen=True):
     addresses: tuple[Address, ...]
     """In the order given, which decides which server has which key."""
     timeout: float
-    """Seconds that connecting and signing in may take, and that a server which owes an answer may be silent."""
+    """Seconds that connecting and signing in may take, and that a server may be silent while it owes an answer."""
     username: str
     password: Secret
     encryption: Encryption | None

@@ -34,7 +34,7 @@ OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 """MongoDB's limit."""
 _OVERHEAD: Final = 256
-"""Bytes; the names, the ETag and the time of a document take fewer."""
+"""Bytes allowed for the names, the ETag and the time of a document, which take fewer."""
 _MAX_EXACT_INTEGER: Final = 2**53
 
 

@@ -33,12 +33,12 @@ class MongoDBSettings:
     """The component's settings; times in seconds."""
 
     url: Secret
-    """Of the server."""
+    """The URL of the server."""
     hosts: str
-    """For messages."""
+    """The hosts, for messages."""
     database: str
     shown_database: str
-    """For messages."""
+    """The database, for messages."""
     collection: str
     write_concern: str | int | None
     """`majority` or a number; None: that of the URL."""

@@ -54,9 +54,9 @@ class Address:
     """Which server to connect to, as which user, and how."""
 
     url: Secret
-    """As the client library takes it."""
+    """The URL as the client library takes it."""
     where: str
-    """For messages."""
+    """The server, for messages."""
     connect_timeout: float | None = None
     """Seconds; None: as long as any call may take."""
     size: int | None = None

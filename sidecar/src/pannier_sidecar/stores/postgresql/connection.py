@@ -26,7 +26,7 @@ FRESH_S: Final = 1.0
 """Seconds; a connection that was used so recently counts as alive. Before a write, an older one is checked."""
 _SYNC: Final = "SELECT 1"
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
-"""A server that has vanished is noticed after half a minute. In seconds, the last one in milliseconds."""
+"""Options with which a vanished server is noticed after half a minute. Seconds, but the last one is in milliseconds."""
 
 
 connect_utils.protocol.Protocol = BoundedProtocol

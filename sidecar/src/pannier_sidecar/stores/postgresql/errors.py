@@ -203,7 +203,7 @@ def _of_key(error: BaseException) -> str:
     if isinstance(error, asyncpg.ProgramLimitExceededError):
         return "it is too long for an index row"
     is_pair = isinstance(error.__cause__, UnicodeError)
-    return "it has surrogates, which are no text" if is_pair else "it has characters that the database cannot store"
+    return "it has surrogates, which are not text" if is_pair else "it has characters that the database cannot store"
 
 
 def _is_about_the_key(error: BaseException) -> bool:

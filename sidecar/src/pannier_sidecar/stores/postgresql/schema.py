@@ -24,13 +24,14 @@ _LEVEL: Final = (
 _COLUMNS: Final = """
 SELECT attname, replace(format_type(atttypid, atttypmod), '"', '') FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
-# Of the key column and of its unique indexes. Through JSON, as collisdeterministic is missing before PostgreSQL 12.
+# The collations of the key column and of its unique indexes. JSON is used because collisdeterministic is missing before
+# PostgreSQL 12.
 _NONDETERMINISTIC_COLLATIONS: Final = """
 SELECT collname FROM pg_collation AS c WHERE to_jsonb(c) ->> 'collisdeterministic' = 'false' AND c.oid IN (
     SELECT attcollation FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'key'
     UNION SELECT unnest(indcollation::oid[]) FROM pg_index WHERE indrelid = to_regclass($1) AND indisunique)"""
-# By the component's search path or else the user's default, not by one that another client has set on a pooler's
-# connection; `true`: until this statement's end. Temporary tables of a session come last.
+# Finds the schema by the component's search path or else by the user's default, but not by one that another client has
+# set on a pooler's connection. `true` sets the path only until this statement ends. Temporary tables come last.
 _SCHEMA: Final = """
 WITH looked AS MATERIALIZED (
     SELECT set_config(name, concat_ws(', ', nullif(coalesce($2::text, reset_val), ''), 'pg_temp'), true) AS path

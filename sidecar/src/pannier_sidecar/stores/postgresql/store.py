@@ -40,7 +40,7 @@ class _PostgreSQLStore(Store):
 
     features = frozenset(Feature)
     max_key_bytes = 2692
-    """What an entry of an index holds."""
+    """Maximum of bytes in an entry of an index."""
     layout: ClassVar[Layout]
 
     def __init__(self, settings: Mapping[str, Setting]):

@@ -63,7 +63,7 @@ class RedisSettings(Struct, frozen=True):
     dial_timeout: float
     """Seconds to connect and sign in, and that a call waits for a connection."""
     read_timeout: float
-    """Seconds that a server which owes an answer may be silent; after that it counts as gone."""
+    """Seconds that a server may be silent while it owes an answer; after that it counts as gone."""
     write_timeout: float
     """Seconds that a call waits for room on a connection whose server does not read."""
     max_retries: int

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAIT_S: Final = 1.0
 """Dapr's limit. A caller waits at most for its own group of writes and the one before it; each WAITs once, or twice
-where a replica has just connected."""
+if a replica has just connected."""
 
 
 class _Write:

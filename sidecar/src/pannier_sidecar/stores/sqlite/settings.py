@@ -56,7 +56,7 @@ class SQLiteSettings:
     table: str
     metadata_table: str
     shown_table: str
-    """For messages."""
+    """The table, for messages."""
     timeout: float
     """Seconds that a call may take, waiting included."""
     busy_timeout: float

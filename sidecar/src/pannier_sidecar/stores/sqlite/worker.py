@@ -1,7 +1,7 @@
 """A thread with its own connection to the table, which carries out whatever waits as one transaction.
 
-Calls made in one iteration of the event loop go to the thread together, and everything that has arrived by the time it
-is free again becomes one transaction: many writers share one fsync, and the loop is woken once for all their answers.
+Calls made in one iteration of the event loop go to the thread together. When the thread is free again, all calls that
+have arrived become one transaction. So many writers share one fsync, and the loop is woken once for all their answers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Caller(Protocol):
     """Who gets the outcome of a job: a future, or an object that takes results like one and costs less."""
 
     def done(self) -> bool:
-        """Return whether it no longer waits. The thread calls this too."""
+        """Return whether the caller no longer waits. The thread calls this too."""
 
     def set_result(self, result: Any, /) -> None: ...
 
