@@ -213,7 +213,7 @@ _SSL: Final[dict[str, object]] = {
 
 
 def _join(ssl: ModuleType) -> None:
-    """Make the errors that `ssl` raises subclasses of those that uvloop and asyncio catch."""
+    """Make the errors of `ssl` subclasses of the errors that uvloop and asyncio catch."""
     for name, caught in _CAUGHT.items():
         raised = getattr(ssl, name)
         if not issubclass(raised, caught):

@@ -69,14 +69,14 @@ class ListenSettings(Struct, frozen=True):
 
 
 class AccessSettings(Struct, frozen=True):
-    """Whose requests are answered, besides those that name this machine and no origin."""
+    """Which requests are answered, besides requests that name this machine and no origin."""
 
     allowed_origins: tuple[str, ...] = ()
     """Origins of browser pages that may call. daprd's default is any; ours is none, because a page could read all
     state.
     """
     allowed_hosts: tuple[str, ...] = ()
-    """Names by which clients call the sidecar, besides loopback names and those that it listens on."""
+    """Names by which clients call the sidecar, besides loopback names and the addresses on which it listens."""
 
 
 class LimitSettings(Struct, frozen=True):

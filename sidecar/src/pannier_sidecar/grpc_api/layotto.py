@@ -1,4 +1,6 @@
-"""`spec.proto.runtime.v1.Runtime`: Layotto's state calls, and SayHello, with which its SDKs check whether it is up."""
+"""`spec.proto.runtime.v1.Runtime`: Layotto's state calls, and SayHello, with which its SDKs check that the sidecar is
+up.
+"""
 
 from __future__ import annotations
 

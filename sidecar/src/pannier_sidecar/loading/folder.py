@@ -70,7 +70,9 @@ class InvalidDocument(Struct, frozen=True):
     """`metadata.name`; empty if it cannot be read."""
     problems: tuple[Problem, ...]
     is_unrelated: bool = False
-    """Nothing shows that it is meant to be a component. It is skipped, unless the file had a component before."""
+    """Nothing shows that the document is meant to be a component. It is skipped, unless the file had a component
+    before.
+    """
 
 
 class SkippedDocument(Struct, frozen=True):

@@ -149,7 +149,7 @@ class StoreTarget:
 
 
 class _Batch:
-    """Items by their stored keys: those that are pending, and what became of the others."""
+    """Items by their stored keys: the pending ones, and the outcome of the others."""
 
     def __init__(self, scheme: KeyScheme, items: Sequence[Item]):
         self.pending: dict[str, Item] = {}

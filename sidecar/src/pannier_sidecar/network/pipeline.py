@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_OWED: Final = 50_000
 """Answers that may be outstanding before further calls have to wait: some tens of megabytes at the worst."""
 LARGE: Final = 64 * 1024
-"""A call of more bytes goes out at once, with those that came before it."""
+"""A call of more bytes is sent at once, together with the calls before it."""
 WRITE_HIGH_WATER: Final = 1024 * 1024
 """Bytes that may wait for the server to read before further calls have to wait."""
 GRACE_S: Final = 0.05
@@ -82,7 +82,7 @@ class Pipeline(asyncio.Protocol):
         """Answers that were owed at `_marked_at` and have not come."""
         self._marked_at = 0.0
         self._moved = 0
-        """Bytes since `_marked_at`: those received, and those that the server took from the write buffer."""
+        """Bytes since `_marked_at`: bytes received, and bytes that the server took from the write buffer."""
         self._unread = 0
         """Bytes that the server had not read at the last check."""
         self._is_timeout_suspected = False

@@ -68,7 +68,7 @@ class ReconnectingConnection(Generic[Connected]):
             self._flow_changed(connection, True)
 
     async def _wait(self, deadline: float) -> None:
-        """Wait until the call may go on, after those that came before it, or until `deadline` (loop time)."""
+        """Wait until the call may go on, after all earlier calls, or until `deadline` (loop time)."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:

@@ -17,7 +17,7 @@ _MAX_ATTEMPTS: Final = 3
 
 
 async def list_keys(served: ServedStore, request: KeysRequest, max_cursor: int) -> tuple[list[str], str | None]:
-    """Return the app's keys, and the cursor of those that follow. Raises StoreError.
+    """Return a page of the app's keys, and the cursor of the next page. Raises StoreError.
 
     A cursor contains a key, and some keys are too long for a request. Then the page ends before such a key.
     """

@@ -31,7 +31,7 @@ class OperationFailedError(StateError):
     """
 
     _reports_mismatches: ClassVar[bool] = True
-    """Whether Dapr answers an ETag mismatch with its own status, and not with that of other failures."""
+    """Whether Dapr has a separate status for an ETag mismatch. If not, it answers as for any other failure."""
 
     def __init__(self, code: str, what: str, errors: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
         """Report `errors`, (key, error); `what` is Dapr's text, like `failed saving state in state store S`."""

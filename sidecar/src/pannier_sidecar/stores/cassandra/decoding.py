@@ -111,7 +111,7 @@ decode: Final = bounded(ProtocolHandler).decode_message
 
 
 def _check_columns(f: BytesIO, *, keys: bool = False) -> None:
-    """Check the number of columns, which follows the flags, and with `keys` that of the partition key's columns."""
+    """Check the number of columns, which follows the flags; with `keys`, also how many belong to the partition key."""
     start = f.seek(0, SEEK_CUR)
     head = f.read(12 if keys else 8)
     f.seek(start)

@@ -65,14 +65,16 @@ class Entry(Struct, rename="pascal"):
 
     @property
     def stored(self) -> StoredValue:
-        """The value and its ETag. The ETag has the expiry too, so that a write with it need not read that first."""
+        """The value and its ETag. The ETag contains the expiry too, so that a conditional write can check it without a
+        read.
+        """
         expires_at = self.expires_at
         etag = str(self.modify_index) if expires_at is None else f"{self.modify_index}-{expires_at}"
         return StoredValue(self.value or b"", etag, expires_at)
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name may be in a URL; others go by transactions, which have them in their body."""
+    """Return whether a name may be part of a URL. Other names are sent in the body of a transaction."""
     return _PLAIN(name) is not None
 
 
@@ -98,7 +100,7 @@ def index(write: Write) -> int:
 def mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
         return exists_already(write)
-    return ETagMismatchError(f"key {write.key} has no longer the ETag {write.if_match}; read it again")
+    return ETagMismatchError(f"key {write.key} no longer has the ETag {write.if_match}; read it again")
 
 
 # --- operations of a transaction --------------------------------------------------------------------------------------

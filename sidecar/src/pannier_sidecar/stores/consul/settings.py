@@ -26,7 +26,7 @@ class ConsulSettings(Struct, frozen=True):
     where: str
     """The same for messages."""
     datacenter: str
-    """Empty: that of the agent."""
+    """Empty: the agent's datacenter."""
     token: Secret
     prefix: str
     """The beginning of every name in Consul."""

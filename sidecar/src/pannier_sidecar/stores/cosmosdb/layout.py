@@ -45,7 +45,7 @@ def id_of(key: str) -> str:
     if _NO_ID.match(key) is None:
         return key
     encoded = "=" + quote(key, safe=_NOT_ENCODED)
-    # Every other encoded id holds a % or is dots, so none is taken for a digest.
+    # An encoded key contains a % or consists of dots, so it cannot look like a digest.
     return encoded if len(encoded) <= MAX_ID_BYTES else "=sha256-" + sha256(key.encode()).hexdigest()
 
 

@@ -40,7 +40,7 @@ again.
 
 
 class Client:
-    """An open client, and the table that it is for."""
+    """An open client, and the table that it uses."""
 
     def __init__(self, settings: DynamoDBSettings, layout: Layout):
         self._settings = settings

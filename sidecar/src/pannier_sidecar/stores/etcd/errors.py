@@ -34,7 +34,7 @@ _PASSING: Final = frozenset(
         StatusCode.UNAVAILABLE,
         StatusCode.DEADLINE_EXCEEDED,
         StatusCode.CANCELLED,
-        StatusCode.RESOURCE_EXHAUSTED,  # etcd's own have texts of _REFUSALS; others are about an answer's headers
+        StatusCode.RESOURCE_EXHAUSTED,  # etcd sends it with a text of _REFUSALS; gRPC raises it for headers
         StatusCode.UNKNOWN,
         StatusCode.INTERNAL,
     }

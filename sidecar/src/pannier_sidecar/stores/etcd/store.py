@@ -128,7 +128,7 @@ class _EtcdStore(Store):
     async def _stored_value(self, found: Any) -> StoredValue | None:
         """Return what a key holds; None if it has expired, although etcd has not removed it yet."""
         value, expires = self.values.decoded(self._key(found.key), found.value)
-        if found.lease:  # the time in its id wins, so that reads agree with listings, which see no values
+        if found.lease:  # listings see only the time in the lease's id, so it decides here too
             expires = expiry_of(found.lease) or expires or await read_expiry(self._client, found.lease)
         if expires is None:
             return StoredValue(value, str(found.mod_revision))

@@ -168,4 +168,4 @@ def _drop_answers(sent: Sequence[_Sent | StoreError]) -> None:
     """Drop the answers that no caller waits for any more."""
     for each in sent:
         if not isinstance(each, StoreError):
-            each.answer.cancel()  # without effect on those that are done
+            each.answer.cancel()  # this has no effect on answers that have come

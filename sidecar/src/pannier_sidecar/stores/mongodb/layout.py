@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
     document_class=dict,
-    # Dapr stores any bytes as a string: those that are not UTF-8 come back unchanged.
+    # Dapr stores any bytes as a string. Bytes that are not UTF-8 come back unchanged.
     unicode_decode_error_handler="surrogateescape",
     # MongoDB has times that Python's datetime cannot hold.
     datetime_conversion=DatetimeConversion.DATETIME_MS,

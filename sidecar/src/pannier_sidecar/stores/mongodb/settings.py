@@ -41,7 +41,7 @@ class MongoDBSettings:
     """The database, for messages."""
     collection: str
     write_concern: str | int | None
-    """`majority` or a number; None: that of the URL."""
+    """`majority` or a number; None: the URL's write concern."""
     read_concern: str
     timeout: float
     """Seconds that a call may take, including the wait for a connection and attempts after a failover."""

@@ -100,7 +100,8 @@ async def _delete(collection: Collection, write: Delete, session: Session) -> No
 
 async def _check_absent(collection: Collection, write: Delete, now: float, session: Session) -> None:
     if session is not None:
-        # A transaction guards only what it writes: after a read, others could still create the key.
+        # A transaction protects only the documents that it writes: after a read, another client could still create the
+        # key.
         await _create(collection, write, {"value": ""}, now, session)
         await collection.delete_one({"_id": write.key}, session=session)
     elif await collection.find_one({"_id": write.key, "_ttl": layout.alive(now)}, {"_id": 1}):

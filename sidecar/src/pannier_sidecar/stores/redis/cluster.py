@@ -85,7 +85,7 @@ class Cluster(Servers):
         if serious or len(errors) == len(nodes):
             raise (serious or errors)[0]
         for node in nodes:
-            node.link.start()  # those that answer serve their keys, and the others are tried again
+            node.link.start()  # nodes that answer serve their keys; other nodes are tried again
 
     async def close(self) -> None:
         self._is_closed = True

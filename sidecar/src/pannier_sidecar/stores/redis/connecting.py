@@ -145,7 +145,7 @@ async def _handshake(connection: Connection, credentials: Credentials, commands:
     if credentials.password:
         user = (credentials.username,) if credentials.username else ()
         first.append(("AUTH", *user, credentials.password.reveal()))
-    first += [("PING",), ("CLIENT", "SETNAME", "pannier")]  # older servers and proxies may refuse the latter
+    first += [("PING",), ("CLIENT", "SETNAME", "pannier")]  # older servers and proxies may refuse SETNAME
     everything = [*first, *commands]
     replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))
     for reply in replies[: len(first) - 1]:

@@ -52,7 +52,7 @@ class History(Struct, frozen=True):
 def history(info: object) -> History | None:
     """Return the server's history; None where INFO does not say."""
     found = _HISTORY.search(info) if isinstance(info, bytes) else None
-    # The second offset is that of the first byte which it does not have.
+    # The second offset is that of the first byte that the server does not have.
     return None if found is None else History(found[1], int(found[3]), found[2], int(found[4]) - 1)
 
 

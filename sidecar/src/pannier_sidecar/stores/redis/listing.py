@@ -44,7 +44,7 @@ class Place(Struct, array_like=True, forbid_unknown_fields=True):
     first: int
     """The first hash slot that is not finished; a server without Cluster counts as having all of them."""
     last: int
-    """The last slot of those that are being scanned."""
+    """The last of the hash slots that are being scanned."""
     left_over: Sequence[str]
     """Keys already found that were too many for the last page."""
 
@@ -103,7 +103,7 @@ def _keys_in(reply: Any, place: Place) -> tuple[list[str], Place]:
 
 
 def _texts(names: Sequence[bytes]) -> list[str]:
-    """Return the names that are UTF-8; others are not ours."""
+    """Return the names that are UTF-8; other names are not those of state."""
     texts = []
     for name in names:
         try:

@@ -132,7 +132,7 @@ class _Member(NamedTuple):
     node: str
     is_myself: bool
     primary: str
-    """The node that it is a replica of; empty: none."""
+    """The node whose replica it is; empty: it is no replica."""
     epoch: int
     has_failed: bool
     has_slots: bool

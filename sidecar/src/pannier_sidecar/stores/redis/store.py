@@ -178,7 +178,7 @@ class RedisStore(Store):
         finally:
             for each in sent:
                 if not isinstance(each, StoreError) and each.answer is not None:
-                    each.answer.cancel()  # without effect on those that are done
+                    each.answer.cancel()  # this has no effect on answers that have come
 
     def _sent(self, write: Write) -> _Sent | StoreError:
         """Send a write if there is a connection."""

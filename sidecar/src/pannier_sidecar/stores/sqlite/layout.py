@@ -36,7 +36,7 @@ class StateTable:
     """One state table, seen through one connection. `now` is Unix time in seconds throughout."""
 
     def __init__(self, connection: sqlite3.Connection, name: str, path: str = ""):
-        """`path` is that of the database file; empty: it is in memory."""
+        """`path` is the path of the database file; empty: the database is in memory."""
         self.connection = connection
         self._path = path
         self._file: object = _identity(path)
