@@ -52,9 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "needs(feature): runs on stores that claim the feature",
         "lacks(feature): runs on stores that do not claim the feature",
         "on(predicate): runs on databases for which the predicate is true",
-        "memory_only: the answer is decided before a store is called: runs on memory only",
-        "takes_seconds: waits for a time to pass: runs through every front end on memory only",
-        "each_value(names, values, ids, on_every_store): of scenarios, whose matrix.py explains it",
+        "every_store: a scenario that runs on every store: scenarios/matrix.py explains it",
         "over(name): needs the server of that database",
         "transport: of a front end: depends on the event loop, so it runs on both (servers/event_loops.py)",
     ):

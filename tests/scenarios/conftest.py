@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
@@ -10,7 +10,7 @@ from scenarios import matrix
 from scenarios.grpc_client import GrpcClient
 from scenarios.http_client import HttpClient
 from scenarios.matrix import FrontEnds
-from scenarios.state_client import StateApi
+from scenarios.state_client import ActorApi, StateApi
 from scenarios.worlds import World, Worlds, served, world, write_components
 from servers.database import Database
 from servers.databases import named
@@ -50,6 +50,13 @@ def pair(here: World, front_ends: FrontEnds) -> tuple[StateApi, StateApi]:
 
 
 @pytest.fixture
+def actors(here: World, front_ends: FrontEnds) -> ActorApi:
+    """A front end of that sidecar that has the state of actors."""
+    found: ActorApi = getattr(here, front_ends[0])
+    return found
+
+
+@pytest.fixture
 def grpc_client(here: World, front_ends: FrontEnds) -> GrpcClient:
     """A front end of that sidecar that speaks gRPC."""
     found: GrpcClient = getattr(here, front_ends[0])
@@ -75,9 +82,15 @@ def dapr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
 
 
 @pytest.fixture
-def key() -> str:
+def key(new_key: Callable[[], str]) -> str:
     """A key that no other test uses, and that is a prefix of no other key."""
-    return f"key-{next(_numbers)}."
+    return new_key()
+
+
+@pytest.fixture
+def new_key() -> Callable[[], str]:
+    """Make such keys: one for each subtest."""
+    return lambda: f"key-{next(_numbers)}."
 
 
 @pytest.fixture

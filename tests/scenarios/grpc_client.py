@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from scenarios.http_client import PATIENCE_S, HttpClient
+from scenarios.http_client import PATIENCE_S
 from scenarios.state_client import Entry, Found, Item, Kind, Operation, Refused, Retry
 from servers.grpc_calls import unary
-from servers.grpc_protos import DAPR, LAYOTTO, message, methods
+from servers.grpc_protos import DAPR, message, methods
 
 OPTIONS = (
     ("grpc.max_receive_message_length", 8 * 1024 * 1024),
@@ -55,25 +55,21 @@ CONSISTENCY = {None: 0, "eventual": 1, "strong": 2}
 
 
 class GrpcClient:
-    """A StateApi over one of the two services. Calls that the services lack go elsewhere."""
+    """A StateApi over one of the two services."""
 
-    def __init__(self, port: int, service: str, http: HttpClient, token: str | None = None):
-        """`http`: lists keys, which gRPC does not."""
+    def __init__(self, port: int, service: str):
         self.gives_advice = service == DAPR
         self._package = service.rpartition(".")[0]
         self._items = "dapr.proto.common.v1" if service == DAPR else self._package
-        self._http = http
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", OPTIONS)
         self._calls = calls(self._channel, service)
-        self._actors = self._calls if service == DAPR else calls(self._channel, DAPR)
-        self._metadata = () if token is None else (("dapr-api-token", token),)
 
     def close(self) -> None:
         self._channel.close()
 
     def call(self, name: str, request: Any) -> Any:
         """Make a call. Raises Refused."""
-        return _asked(self._calls[name], request, self._metadata)
+        return _asked(self._calls[name], request)
 
     # --- StateApi -----------------------------------------------------------------------------------------------------
 
@@ -117,29 +113,6 @@ class GrpcClient:
         request = self.new("ExecuteStateTransactionRequest", storeName=store, operations=steps, metadata=metadata)
         self.call("ExecuteStateTransaction", request)
 
-    def keys(
-        self, store: str | None, prefix: str = "", *, limit: int = 100, cursor: str | None = None, values: bool = False
-    ) -> tuple[list[Entry], str | None]:
-        return self._http.keys(store, prefix, limit=limit, cursor=cursor, values=values)
-
-    def get_actor_state(self, actor_type: str, actor_id: str, key: str) -> Found | None:
-        request = message("dapr.proto.runtime.v1.GetActorStateRequest")(
-            actor_type=actor_type, actor_id=actor_id, key=key
-        )
-        found = _asked(self._actors["GetActorState"], request, self._metadata)
-        return Found(found.data, None, found.metadata.get("ttlExpireTime")) if found.data else None
-
-    def transact_actor_state(self, actor_type: str, actor_id: str, *operations: Operation) -> None:
-        request = message("dapr.proto.runtime.v1.ExecuteActorStateTransactionRequest")(
-            actor_type=actor_type, actor_id=actor_id
-        )
-        for one in operations:
-            assert one.item.etag is None, "actors have no ETags over gRPC"
-            step = request.operations.add(operationType=one.name, key=one.item.key, metadata=one.item.metadata)
-            if one.item.value is not None:
-                step.value.value = one.item.value
-        _asked(self._actors["ExecuteActorStateTransaction"], request, self._metadata)
-
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def new(self, name: str, *values: Any, **fields: Any) -> Any:
@@ -165,12 +138,29 @@ class GrpcClient:
         return made
 
 
-def dapr_client(port: int, http: HttpClient, token: str | None = None) -> GrpcClient:
-    return GrpcClient(port, DAPR, http, token)
+class DaprGrpcClient(GrpcClient):
+    """Dapr's service, which has the state of actors too."""
 
+    def __init__(self, port: int):
+        super().__init__(port, DAPR)
 
-def layotto_client(port: int, http: HttpClient, token: str | None = None) -> GrpcClient:
-    return GrpcClient(port, LAYOTTO, http, token)
+    def get_actor_state(self, actor_type: str, actor_id: str, key: str) -> Found | None:
+        request = message("dapr.proto.runtime.v1.GetActorStateRequest")(
+            actor_type=actor_type, actor_id=actor_id, key=key
+        )
+        found = self.call("GetActorState", request)
+        return Found(found.data, None, found.metadata.get("ttlExpireTime")) if found.data else None
+
+    def transact_actor_state(self, actor_type: str, actor_id: str, *operations: Operation) -> None:
+        request = message("dapr.proto.runtime.v1.ExecuteActorStateTransactionRequest")(
+            actor_type=actor_type, actor_id=actor_id
+        )
+        for one in operations:
+            assert one.item.etag is None, "actors have no ETags over gRPC"
+            step = request.operations.add(operationType=one.name, key=one.item.key, metadata=one.item.metadata)
+            if one.item.value is not None:
+                step.value.value = one.item.value
+        self.call("ExecuteActorStateTransaction", request)
 
 
 def calls(channel: grpc.Channel, service: str) -> dict[str, Any]:
@@ -178,9 +168,9 @@ def calls(channel: grpc.Channel, service: str) -> dict[str, Any]:
     return {name: unary(channel, service, name)[1] for name in methods(service)}
 
 
-def _asked(call: Any, request: Any, metadata: Any) -> Any:
+def _asked(call: Any, request: Any) -> Any:
     try:
-        return call(request, timeout=PATIENCE_S, metadata=metadata)
+        return call(request, timeout=PATIENCE_S)
     except grpc.RpcError as error:
         raise refused(error) from error
 

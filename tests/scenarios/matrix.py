@@ -1,92 +1,81 @@
-"""Which scenario runs on which store through which front end: every pair of the three, not every combination.
+"""Which scenario runs on which store through which front end: what these add up to, not every combination.
 
 A front end turns a request into values of `state.requests`, and an answer back into its own form. From there on all use
 one service, which gives a store keys and bytes. No front end knows a store (`make lint` checks the imports), and no
-store can know through which front end a call came. So a fault involves at most two of the three, and these pairs find
-it:
+store can know through which front end a call came. So a fault involves at most two of front end, store and value, and
+each pair of the three is tried:
 
-- front end and value: every value through every front end, on memory (`each_value`);
-- front end and store: every store through every front end, with the first value;
-- store and value: the conformance suite, which calls the stores themselves. Its tables of values, keys, ETags and
-  preconditions hold those used here: a value that is added here because of a store belongs there too. Tests of
-  decisions before the store is called are marked `memory_only`. Tests that wait for a time to pass are marked
-  `takes_seconds`: on stores other than memory they use one front end. Effects of a component's settings that only a
-  database shows are tried on every store through one front end (`each_value(..., on_every_store=True)`).
+- front end and value: every scenario, with all its values, runs through every front end on one store. That is memory,
+  or the first store that can do what the scenario needs.
+- front end and store: scenarios between two front ends (fixture `pair`) run on every store. Each front end writes once
+  for another, and reads once what another has written.
+- store and value: the conformance suite calls the stores themselves. Its tables of values, keys, ETags and
+  preconditions hold those used here: a value that is added here because of a store belongs there too.
+
+What only a database shows, or what each store limits in its own way, is marked `every_store`: the stored form of a key,
+the largest value, the time of expiry that comes with each kind of read. Such a scenario runs on the other stores too,
+through one front end each; the front ends take turns.
+
+Several values of one scenario are subtests: each has keys of its own, and the failure of one hides no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import permutations
-from typing import Any
+from collections.abc import Sequence
+from zlib import crc32
 
 import pytest
 from servers.database import Database
-from servers.databases import DATABASES, applies, named
+from servers.databases import DATABASES, applies
 
+FRONT_ENDS = ("http", "dapr_grpc", "layotto_grpc")
 SDKS = ("dapr_sdk", "dapr_sdk_aio")
-FRONT_ENDS = ("http", "dapr_grpc", "layotto_grpc", *SDKS)
-GRPC_FRONT_ENDS = ("dapr_grpc", "layotto_grpc")
-REFERENCE = "in-memory"
-"""The store on which every value is tried through every front end."""
+"""Clients of the Dapr service. What they add is the same on every store."""
+
+THROUGH = {
+    "api": (*FRONT_ENDS, *SDKS),
+    "pair": (*FRONT_ENDS, *SDKS),
+    "grpc_client": ("dapr_grpc", "layotto_grpc"),
+    "actors": ("http", "dapr_grpc"),
+}
+"""The front ends of a scenario, by the fixture it asks for."""
 
 STORES = tuple(each for each in DATABASES if not each.is_a_variant)
 
 FrontEnds = tuple[str, ...]
 
 
-def each_value(
-    names: str | tuple[str, ...],
-    values: Sequence[Any],
-    ids: Callable[[Any], str] = str,
-    on_every_store: bool = False,
-) -> pytest.MarkDecorator:
-    """Run a test with each value, as `parametrize` does, but on stores other than memory only with the first one.
-
-    With `on_every_store`, one front end has all values on all stores.
-    """
-    several = not isinstance(names, str)
-    rows = [value if several else (value,) for value in values]
-    return pytest.mark.each_value(
-        names if several else (names,), rows, [ids(value) for value in values], on_every_store
-    )
-
-
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Choose the stores, front ends and values of a test that runs in a world."""
-    if "database" not in metafunc.fixturenames:
+    """Choose the stores and front ends of a test that runs in a world."""
+    fixtures = metafunc.fixturenames
+    if "database" not in fixtures:
         return
-    test = metafunc.definition
-    mark = test.get_closest_marker("each_value")
-    names, rows, row_ids, on_every_store = mark.args if mark else ((), [()], [""], False)
-    values = list(zip(rows, row_ids, strict=True))
-    has_front_ends = "front_ends" in metafunc.fixturenames
-    cases, ids = [], []
-    for database in _stores_of(test):
-        for number, front_ends in enumerate(_front_ends_of(metafunc.fixturenames, test, database)):
-            has_all = database.name == REFERENCE or (on_every_store and number == 0)
-            for row, row_id in values if has_all else values[:1]:
-                cases.append((database, front_ends, *row) if has_front_ends else (database, *row))
-                ids.append("-".join(filter(None, (str(database), *front_ends, row_id))))
-    metafunc.parametrize(("database", *(("front_ends",) if has_front_ends else ()), *names), cases, ids=ids)
+    wanted = next((name for name in THROUGH if name in fixtures), None)
+    cases = [(store, front_ends) for store in _stores(metafunc) for front_ends in _front_ends(metafunc, store, wanted)]
+    ids = ["-".join((str(store), *front_ends)) for store, front_ends in cases]
+    if wanted is None:
+        metafunc.parametrize("database", [store for store, _ in cases], ids=ids)
+    else:
+        metafunc.parametrize(("database", "front_ends"), cases, ids=ids)
 
 
-def _stores_of(test: pytest.Item) -> list[Database]:
-    stores = [database for database in STORES if applies(test, database)]
-    return stores if test.get_closest_marker("memory_only") is None else [named(REFERENCE)]
+def _applicable(metafunc: pytest.Metafunc) -> list[Database]:
+    return [store for store in STORES if applies(metafunc.definition, store)]
 
 
-def _front_ends_of(fixtures: Sequence[str], test: pytest.Item, database: Database) -> list[FrontEnds]:
-    """Return what the test's fixtures need on a store: front ends one by one, in pairs, or none."""
-    is_reference = database.name == REFERENCE
-    front_ends = [name for name in FRONT_ENDS if name not in SDKS or database.is_tried_by_sdks]
-    if "pair" in fixtures:
-        # On stores other than memory each front end writes once and reads once.
-        neighbours = zip(front_ends, front_ends[1:] + front_ends[:1], strict=True)
-        return list(permutations(front_ends, 2) if is_reference else neighbours)
-    if "grpc_client" in fixtures:
-        front_ends = [*GRPC_FRONT_ENDS]
-    elif "api" not in fixtures:
+def _stores(metafunc: pytest.Metafunc) -> list[Database]:
+    stores = _applicable(metafunc)
+    is_for_all = metafunc.definition.get_closest_marker("every_store") or "pair" in metafunc.fixturenames
+    return stores if is_for_all else stores[:1]
+
+
+def _front_ends(metafunc: pytest.Metafunc, store: Database, wanted: str | None) -> Sequence[FrontEnds]:
+    """Return what the test runs through on a store, case by case: front ends one by one, in pairs, or none."""
+    if wanted is None:
         return [()]
-    one_is_enough = test.get_closest_marker("takes_seconds") is not None and not is_reference
-    return [(name,) for name in front_ends[: 1 if one_is_enough else None]]
+    is_first = store is _applicable(metafunc)[0]
+    names = [name for name in THROUGH[wanted] if is_first or name not in SDKS]
+    if wanted == "pair":
+        return list(zip(names, names[1:] + names[:1], strict=True))
+    turn = STORES.index(store) + crc32(metafunc.definition.name.encode())  # the tests begin at different front ends
+    return [(name,) for name in names] if is_first else [(names[turn % len(names)],)]

@@ -11,10 +11,8 @@ from dapr.clients.exceptions import DaprGrpcError, DaprInternalError
 from dapr.clients.grpc._request import TransactionalStateOperation, TransactionOperationType
 from dapr.clients.grpc._state import Concurrency, Consistency, StateItem, StateOptions
 from dapr.conf import settings
-from scenarios.grpc_client import GrpcClient, refused
-from scenarios.http_client import HttpClient
+from scenarios.grpc_client import DaprGrpcClient, refused
 from scenarios.state_client import Entry, Found, Item, Operation, Retry
-from servers.grpc_protos import DAPR
 from servers.loop_thread import LoopThread
 
 CONCURRENCY = {
@@ -25,12 +23,12 @@ CONCURRENCY = {
 CONSISTENCY = {None: Consistency.unspecified, "eventual": Consistency.eventual, "strong": Consistency.strong}
 
 
-class SdkClient(GrpcClient):
-    """A StateApi over an SDK. It asks for health over HTTP when it starts."""
+class SdkClient(DaprGrpcClient):
+    """A StateApi over an SDK."""
 
-    def __init__(self, port: int, http: HttpClient, ask: Callable[..., Any]):
+    def __init__(self, port: int, ask: Callable[..., Any]):
         """`ask`: call a method of the SDK's client."""
-        super().__init__(port, DAPR, http)
+        super().__init__(port)
         self._sdk = ask
 
     def _ask(self, name: str, *arguments: Any, **more: Any) -> Any:
@@ -123,10 +121,11 @@ def is_sayable(one: Operation) -> bool:
 class SyncSdkClient(SdkClient):
     """Over `dapr.clients.DaprClient`."""
 
-    def __init__(self, port: int, http: HttpClient):
-        settings.DAPR_HTTP_PORT = http.port  # type: ignore[attr-defined]
+    def __init__(self, port: int, http_port: int):
+        """It asks for health over HTTP."""
+        settings.DAPR_HTTP_PORT = http_port  # type: ignore[attr-defined]
         self._client = DaprClient(f"127.0.0.1:{port}")
-        super().__init__(port, http, lambda name, *rest, **more: getattr(self._client, name)(*rest, **more))
+        super().__init__(port, lambda name, *rest, **more: getattr(self._client, name)(*rest, **more))
 
     def close(self) -> None:
         self._client.close()
@@ -136,12 +135,13 @@ class SyncSdkClient(SdkClient):
 class AioSdkClient(SdkClient):
     """Over `dapr.aio.clients.DaprClient`, in its own event loop."""
 
-    def __init__(self, port: int, http: HttpClient):
-        settings.DAPR_HTTP_PORT = http.port  # type: ignore[attr-defined]
+    def __init__(self, port: int, http_port: int):
+        """It asks for health over HTTP."""
+        settings.DAPR_HTTP_PORT = http_port  # type: ignore[attr-defined]
         self._thread = LoopThread()
         self._thread.start()
         self._client = self._thread.run(self._make(f"127.0.0.1:{port}"))
-        super().__init__(port, http, self._call)
+        super().__init__(port, self._call)
 
     async def _make(self, address: str) -> AioDaprClient:
         return AioDaprClient(address)

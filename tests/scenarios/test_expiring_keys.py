@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from scenarios.matrix import each_value
 from scenarios.state_client import Found, Item, Kind, Operation, Refused, StateApi
+from scenarios.waiting import until_gone
 from scenarios.worlds import World
 
 from pannier_sidecar.state.store import Feature
@@ -17,17 +17,11 @@ def found(api: StateApi, key: str) -> Found:
     return value
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline, "still there"
-        time.sleep(0.05)
-
-
 def lasting(key: str, seconds: str, value: bytes = b"1") -> Item:
     return Item(key, value, metadata={"ttlInSeconds": seconds})
 
 
+@pytest.mark.every_store
 def test_every_read_of_an_expiring_key_says_when(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", lasting(key, "1000"))
     value = found(api, key)
@@ -35,45 +29,47 @@ def test_every_read_of_an_expiring_key_says_when(api: StateApi, here: World, key
     [entry] = api.bulk_get("statestore", [key])
     assert value.is_like(entry.found)
     if here.can(Feature.KEYS_LIKE):
-        page, _ = api.keys("statestore", key, values=True)
+        page, _ = here.http.keys("statestore", key, values=True)
         [entry] = page
         assert value.is_like(entry.found)
 
 
-@pytest.mark.takes_seconds
 def test_a_key_expires(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", lasting(f"{key}1", "1"))
     api.save("statestore", lasting(f"{key}2", "1000"))
-    until(lambda: api.get("statestore", f"{key}1") is None)
+    until_gone(lambda: api.get("statestore", f"{key}1"))
     assert found(api, f"{key}2")
     assert [bool(entry.found) for entry in api.bulk_get("statestore", [f"{key}1", f"{key}2"])] == [False, True]
     if here.can(Feature.KEYS_LIKE):
-        page, _ = api.keys("statestore", key)
+        page, _ = here.http.keys("statestore", key)
         assert [entry.key for entry in page] == [f"{key}2"]
     api.save("statestore", Item(f"{key}1", b"2", concurrency="first-write"))
     assert found(api, f"{key}1").value == b"2"
 
 
-@pytest.mark.takes_seconds
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_key_written_in_a_transaction_expires(api: StateApi, key: str) -> None:
     api.transact("statestore", Operation("upsert", lasting(key, "1")))
-    api.transact_actor_state("cat", key, Operation("upsert", lasting("hp", "1")))
-    until(lambda: api.get("statestore", key) is None and api.get_actor_state("cat", key, "hp") is None)
+    until_gone(lambda: api.get("statestore", key))
 
 
-@each_value("seconds", ["-1", "0", None])
-def test_a_later_write_without_a_time_lets_the_key_live(api: StateApi, key: str, seconds: str | None) -> None:
-    api.save("statestore", lasting(key, "1000"))
-    api.save("statestore", Item(key, b"2") if seconds is None else lasting(key, seconds, b"2"))
-    assert (found(api, key).value, found(api, key).expires_at) == (b"2", None)
+def test_a_later_write_without_a_time_lets_the_key_live(
+    api: StateApi, new_key: Callable[[], str], subtests: pytest.Subtests
+) -> None:
+    for seconds in ("-1", "0", None):
+        with subtests.test(seconds=seconds):
+            key = new_key()
+            api.save("statestore", lasting(key, "1000"))
+            api.save("statestore", Item(key, b"2") if seconds is None else lasting(key, seconds, b"2"))
+            assert (found(api, key).value, found(api, key).expires_at) == (b"2", None)
 
 
-@pytest.mark.memory_only
-@each_value("seconds", ["soon", "1.5", "-2", "99999999999", "1h"])
-def test_an_invalid_time_is_refused(api: StateApi, key: str, seconds: str) -> None:
-    with pytest.raises(Refused) as refused:
-        api.save("statestore", lasting(key, seconds))
-    assert refused.value.kind is Kind.MALFORMED
-    assert "ttlInSeconds" in str(refused.value)
-    assert api.get("statestore", key) is None
+def test_an_invalid_time_is_refused(api: StateApi, new_key: Callable[[], str], subtests: pytest.Subtests) -> None:
+    for seconds in ("soon", "1.5", "-2", "99999999999", "1h"):
+        with subtests.test(seconds=seconds):
+            key = new_key()
+            with pytest.raises(Refused) as refused:
+                api.save("statestore", lasting(key, seconds))
+            assert refused.value.kind is Kind.MALFORMED
+            assert "ttlInSeconds" in str(refused.value)
+            assert api.get("statestore", key) is None

@@ -1,9 +1,11 @@
 """A value that one front end writes is read by all, with the same ETag."""
 
+from collections.abc import Callable
+
 import grpc
 import pytest
 from scenarios.grpc_client import GrpcClient
-from scenarios.matrix import FRONT_ENDS
+from scenarios.matrix import FRONT_ENDS, SDKS
 from scenarios.state_client import Item, Kind, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
@@ -43,14 +45,17 @@ def test_an_etag_of_one_front_end_is_valid_at_the_other(pair: tuple[StateApi, St
     assert other.get("statestore", key) is None
 
 
+@pytest.mark.every_store
 def test_bulk_reads_of_all_front_ends_agree(here: World, key: str) -> None:
     names = [f"{key}{number}" for number in range(5)]
-    here.dapr_grpc.save("statestore", *[Item(name) for name in names[:3]])
-    first, *others = [getattr(here, name).bulk_get("statestore", names) for name in FRONT_ENDS]
+    here.dapr_grpc.save("statestore", *[Item(name, b"%d" % number) for number, name in enumerate(names[:3])])
+    first, *others = [getattr(here, name).bulk_get("statestore", names) for name in (*FRONT_ENDS, *SDKS)]
     assert [entry.key for entry in first] == names
+    assert [entry.found and entry.found.value for entry in first] == [b"0", b"1", b"2", None, None]
     assert all(entries == first for entries in others)
 
 
+@pytest.mark.every_store
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_values_of_actors_are_read_by_all_front_ends(here: World, actor: str) -> None:
     here.dapr_grpc.transact_actor_state("cat", actor, upsert("hp", b"10"))
@@ -59,12 +64,16 @@ def test_values_of_actors_are_read_by_all_front_ends(here: World, actor: str) ->
     assert found.value == b"10"
 
 
-def test_a_value_may_be_any_bytes(grpc_client: GrpcClient, key: str) -> None:
+def test_a_value_may_be_any_bytes(
+    grpc_client: GrpcClient, new_key: Callable[[], str], subtests: pytest.Subtests
+) -> None:
     for value in (bytes(range(256)), b"\0", b"", b"\xff" * 100_000):
-        grpc_client.save("statestore", Item(key, value))
-        found = grpc_client.get("statestore", key)
-        assert found is not None
-        assert (found.value, bool(found.etag)) == (value, True)
+        with subtests.test(value=value[:24]):
+            key = new_key()
+            grpc_client.save("statestore", Item(key, value))
+            found = grpc_client.get("statestore", key)
+            assert found is not None
+            assert (found.value, bool(found.etag)) == (value, True)
 
 
 def test_many_keys_are_deleted_at_once(grpc_client: GrpcClient, key: str) -> None:
@@ -79,7 +88,6 @@ def test_many_keys_are_deleted_at_once(grpc_client: GrpcClient, key: str) -> Non
     assert refused.value.kind is Kind.CONFLICT
 
 
-@pytest.mark.memory_only
 def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> None:
     """Its JavaScript SDK sends it if there is none."""
     client = here.layotto_grpc
@@ -95,7 +103,6 @@ def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> Non
         here.dapr_grpc.delete("statestore", key, etag="0")
 
 
-@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_an_etag_of_zero_is_none_in_layottos_transactions(here: World, key: str) -> None:
     client = here.layotto_grpc
@@ -105,7 +112,6 @@ def test_an_etag_of_zero_is_none_in_layottos_transactions(here: World, key: str)
     assert client.get("statestore", key) is None
 
 
-@pytest.mark.memory_only
 def test_options_that_no_enumeration_has_are_refused(grpc_client: GrpcClient, key: str) -> None:
     item = grpc_client.item(Item(key, b"1", concurrency="last-write"))
     item.options.concurrency = 7
@@ -115,7 +121,6 @@ def test_options_that_no_enumeration_has_are_refused(grpc_client: GrpcClient, ke
     assert "concurrency is 7" in str(refused.value)
 
 
-@pytest.mark.memory_only
 def test_other_methods_are_unimplemented_and_named(here: World) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{here.pannier.grpc_port()}") as channel:
         for path, reason in (

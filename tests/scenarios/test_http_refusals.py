@@ -115,12 +115,13 @@ BROKEN_SAVES = {
 }
 
 
-@pytest.mark.parametrize("body", BROKEN_SAVES, ids=lambda body: body[:60] or "nothing")
-def test_a_save_that_cannot_be_read_is_refused_where_it_is_wrong(http: HttpClient, body: str) -> None:
-    answer = http.call("POST", SAVE, body)
-    assert (answer.status, answer.json["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
-    assert BROKEN_SAVES[body] in answer.json["message"]
-    assert http.call("GET", path("statestore", "a")).status == 204
+def test_a_save_that_cannot_be_read_is_refused_where_it_is_wrong(http: HttpClient, subtests: pytest.Subtests) -> None:
+    for body, named in BROKEN_SAVES.items():
+        with subtests.test(body=body[:60]):
+            answer = http.call("POST", SAVE, body)
+            assert (answer.status, answer.json["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
+            assert named in answer.json["message"]
+            assert http.call("GET", path("statestore", "a")).status == 204
 
 
 @pytest.mark.parametrize(
@@ -133,11 +134,12 @@ def test_a_body_that_is_no_utf_8_is_refused(http: HttpClient, body: bytes) -> No
 
 
 @pytest.mark.parametrize("target", ["/v1.0/state/statestore/bulk", "/v1.0/state/statestore/transaction"])
-@pytest.mark.parametrize("body", ["", "[]", "x", '{"keys": 1, "operations": 1}', '{"keys": [1], "operations": [1]}'])
-def test_other_bodies_that_cannot_be_read_are_refused(http: HttpClient, target: str, body: str) -> None:
-    answer = http.call("POST", target, body)
-    assert (answer.status, answer.json["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
-    assert answer.json["message"].startswith("failed deserializing HTTP body: ")
+def test_other_bodies_that_cannot_be_read_are_refused(http: HttpClient, target: str, subtests: pytest.Subtests) -> None:
+    for body in ("", "[]", "x", '{"keys": 1, "operations": 1}', '{"keys": [1], "operations": [1]}'):
+        with subtests.test(body=body):
+            answer = http.call("POST", target, body)
+            assert (answer.status, answer.json["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
+            assert answer.json["message"].startswith("failed deserializing HTTP body: ")
 
 
 def test_a_missing_store_is_reported_before_a_broken_body(http: HttpClient) -> None:

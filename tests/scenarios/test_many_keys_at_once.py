@@ -1,15 +1,13 @@
-"""Bulk reads, transactions and lists of keys."""
+"""Bulk reads and transactions."""
 
 import json
 
 import pytest
-from scenarios.matrix import each_value
-from scenarios.state_client import Entry, Found, Item, Kind, Operation, Refused, StateApi, delete, upsert
+from scenarios.state_client import Entry, Item, Kind, Operation, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
 from pannier_sidecar.state.store import Feature
 
-anywhere = pytest.mark.on(lambda database: not database.metadata_of_transactions)
 in_one_place = pytest.mark.on(lambda database: database.metadata_of_transactions)
 
 
@@ -39,7 +37,6 @@ def test_a_bulk_get_gives_the_etag_that_a_get_gives(api: StateApi, key: str) -> 
     assert api.bulk_get("statestore", [key]) == [Entry(key, api.get("statestore", key))]
 
 
-@pytest.mark.memory_only
 def test_a_bulk_get_of_nothing_is_empty(api: StateApi) -> None:
     assert api.bulk_get("statestore", []) == []
 
@@ -47,7 +44,6 @@ def test_a_bulk_get_of_nothing_is_empty(api: StateApi) -> None:
 # --- transactions -----------------------------------------------------------------------------------------------------
 
 
-@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_writes_and_deletes(api: StateApi, group: str) -> None:
     api.save("statestore", Item(f"{group}2", b'"old"'))
@@ -57,13 +53,11 @@ def test_a_transaction_writes_and_deletes(api: StateApi, group: str) -> None:
     assert values(api, f"{group}1", f"{group}2") == [b'"myData"', None]
 
 
-@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_of_nothing_succeeds(api: StateApi) -> None:
     api.transact("statestore")
 
 
-@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_the_steps_of_a_transaction_happen_in_order(api: StateApi, group: str) -> None:
     one, two = f"{group}1", f"{group}2"
@@ -71,7 +65,6 @@ def test_the_steps_of_a_transaction_happen_in_order(api: StateApi, group: str) -
     assert values(api, one, two) == [None, b"2"]
 
 
-@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_takes_a_hundred_steps(api: StateApi, here: World, group: str) -> None:
     """Or as many as the store accepts."""
@@ -80,19 +73,27 @@ def test_a_transaction_takes_a_hundred_steps(api: StateApi, here: World, group: 
     assert values(api, *names) == [json.dumps(name).encode() for name in names]
 
 
-@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
-def test_a_stale_etag_anywhere_stops_the_whole_transaction(api: StateApi, group: str) -> None:
-    one, two, three = (f"{group}{number}" for number in (1, 2, 3))
-    api.save("statestore", Item(one, b"0"), Item(two, b"0"))
-    for stale in (upsert(two, b"1", etag="4711"), delete(two, etag="4711"), upsert(two, b"1", None, "first-write")):
-        with pytest.raises(Refused) as refused:
-            api.transact("statestore", upsert(one, b"1"), delete(three), stale, upsert(three, b"1"))
-        assert (refused.value.kind, refused.value.code) == (Kind.CONFLICT, "ERR_STATE_TRANSACTION")
-        assert values(api, one, two, three) == [b"0", b"0", None]
+def test_a_stale_etag_anywhere_stops_the_whole_transaction(
+    api: StateApi, group: str, subtests: pytest.Subtests
+) -> None:
+    for number, make in enumerate(
+        (
+            lambda key: upsert(key, b"1", etag="4711"),
+            lambda key: delete(key, etag="4711"),
+            lambda key: upsert(key, b"1", None, "first-write"),
+        )
+    ):
+        one, two, three = (f"{group}{number}{letter}" for letter in "abc")
+        stale = make(two)
+        with subtests.test(operation=stale):
+            api.save("statestore", Item(one, b"0"), Item(two, b"0"))
+            with pytest.raises(Refused) as refused:
+                api.transact("statestore", upsert(one, b"1"), delete(three), stale, upsert(three, b"1"))
+            assert (refused.value.kind, refused.value.code) == (Kind.CONFLICT, "ERR_STATE_TRANSACTION")
+            assert values(api, one, two, three) == [b"0", b"0", None]
 
 
-@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_with_current_etags_happens(api: StateApi, group: str) -> None:
     one, two = f"{group}1", f"{group}2"
@@ -102,24 +103,28 @@ def test_a_transaction_with_current_etags_happens(api: StateApi, group: str) -> 
     assert values(api, one, two) == [b"1", None]
 
 
-@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
-def test_an_unknown_step_is_refused_and_nothing_happens(api: StateApi, group: str) -> None:
+def test_an_unknown_step_is_refused_and_nothing_happens(api: StateApi, group: str, subtests: pytest.Subtests) -> None:
     for name in ("Upsert", "set", ""):
-        with pytest.raises(Refused) as refused:
-            api.transact("statestore", upsert(group), Operation(name, Item(group)))
-        assert refused.value.code == "ERR_NOT_SUPPORTED_STATE_OPERATION"
-        assert values(api, group) == [None]
+        with subtests.test(operation=name):
+            key = f"{group}{name}"
+            with pytest.raises(Refused) as refused:
+                api.transact("statestore", upsert(key), Operation(name, Item(key)))
+            assert refused.value.code == "ERR_NOT_SUPPORTED_STATE_OPERATION"
+            assert values(api, key) == [None]
 
 
-@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
-def test_a_key_with_the_separator_in_a_transaction_is_refused(api: StateApi, group: str) -> None:
-    for name in ("a||b", ""):
-        with pytest.raises(Refused) as refused:
-            api.transact("statestore", upsert(group), upsert(name))
-        assert refused.value.kind is Kind.MALFORMED
-        assert values(api, group) == [None]
+def test_a_key_with_the_separator_in_a_transaction_is_refused(
+    api: StateApi, group: str, subtests: pytest.Subtests
+) -> None:
+    for wrong in ("a||b", ""):
+        with subtests.test(key=wrong):
+            key = f"{group}{len(wrong)}"
+            with pytest.raises(Refused) as refused:
+                api.transact("statestore", upsert(key), upsert(wrong))
+            assert refused.value.kind is Kind.MALFORMED
+            assert values(api, key) == [None]
 
 
 @in_one_place
@@ -147,73 +152,3 @@ def test_keys_in_several_places_are_not_changed_at_all(api: StateApi, group: str
         api.transact("statestore", upsert(one), upsert(two))
     assert refused.value.kind in (Kind.NOT_SUPPORTED, Kind.MALFORMED)
     assert values(api, one, two) == [None, None]
-
-
-# --- lists of keys ----------------------------------------------------------------------------------------------------
-
-
-def listed(api: StateApi, prefix: str, **more: int | bool) -> list[Entry]:
-    """Go through all pages."""
-    entries: list[Entry] = []
-    cursor = None
-    for _ in range(1000):
-        page, cursor = api.keys("statestore", prefix, cursor=cursor, **more)  # type: ignore[arg-type]
-        entries += page
-        if cursor is None:
-            return entries
-    raise AssertionError("the pages never end")
-
-
-@pytest.mark.needs(Feature.KEYS_LIKE)
-def test_keys_are_listed_by_prefix(api: StateApi, key: str) -> None:
-    names = sorted(f"{key}{number}" for number in range(25))
-    api.save("statestore", *[Item(name) for name in names])
-    assert sorted(entry.key for entry in listed(api, key)) == names
-    assert sorted(entry.key for entry in listed(api, f"{key}2")) == sorted(n for n in names if n.startswith(f"{key}2"))
-    assert listed(api, f"{key}none") == []
-
-
-@pytest.mark.needs(Feature.KEYS_LIKE)
-@each_value("limit", [1, 7, 25, 26, 1000])
-def test_pages_contain_each_key_once(api: StateApi, key: str, limit: int) -> None:
-    names = sorted(f"{key}{number}" for number in range(25))
-    api.save("statestore", *[Item(name) for name in names])
-    page, _ = api.keys("statestore", key, limit=limit)
-    assert len(page) <= limit
-    assert sorted(entry.key for entry in listed(api, key, limit=limit)) == names
-
-
-@pytest.mark.needs(Feature.KEYS_LIKE)
-def test_values_come_with_the_keys_on_request(api: StateApi, key: str) -> None:
-    api.save("statestore", Item(f"{key}1", b'{"a":1}'))
-    expected = api.get("statestore", f"{key}1")
-    assert isinstance(expected, Found)
-    assert listed(api, key, values=True) == [Entry(f"{key}1", expected)]
-    assert listed(api, key) == [Entry(f"{key}1")]
-
-
-@pytest.mark.needs(Feature.KEYS_LIKE)
-def test_actors_and_other_apps_are_not_listed(api: StateApi, here: World, key: str) -> None:
-    api.save("statestore", Item(f"{key}own"))
-    api.save("by-text", Item(f"{key}other"))
-    if here.can(Feature.TRANSACTIONAL):
-        api.transact_actor_state(f"{key}type", "1", upsert(f"{key}actor"))
-    assert [entry.key for entry in listed(api, key)] == [f"{key}own"]
-
-
-@pytest.mark.needs(Feature.KEYS_LIKE)
-def test_a_cursor_of_somewhere_else_is_refused(api: StateApi, key: str) -> None:
-    with pytest.raises(Refused) as refused:
-        api.keys("statestore", key, cursor="no cursor at all")
-    assert refused.value.kind is Kind.MALFORMED
-    assert "cursor" in str(refused.value)
-
-
-@pytest.mark.memory_only
-@pytest.mark.needs(Feature.KEYS_LIKE)
-@each_value("limit", [0, -1, 1001])
-def test_a_limit_out_of_range_is_refused(api: StateApi, limit: int) -> None:
-    with pytest.raises(Refused) as refused:
-        api.keys("statestore", "k", limit=limit)
-    assert refused.value.kind is Kind.MALFORMED
-    assert "limit" in str(refused.value)

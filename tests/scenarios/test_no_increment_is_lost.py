@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 import uvloop
 from scenarios.http_client import path
 from scenarios.state_client import Item
@@ -47,6 +48,7 @@ async def count_up(port: int, key: str, times: int) -> int:
     return conflicts
 
 
+@pytest.mark.every_store
 def test_no_increment_is_lost(here: World, key: str) -> None:
     here.http.save("statestore", Item(key, b"0"))
     each = here.database.increments // 5 // TASKS

@@ -1,11 +1,13 @@
 """A call that a store does not support is refused, and the refusal says so."""
 
 import pytest
-from scenarios.state_client import Kind, Refused, StateApi, upsert
+from scenarios.state_client import ActorApi, Kind, Refused, StateApi, upsert
+from scenarios.worlds import World
 
 from pannier_sidecar.state.store import Feature
 
 
+@pytest.mark.every_store
 @pytest.mark.lacks(Feature.TRANSACTIONAL)
 def test_a_store_without_transactions_refuses_them(api: StateApi, key: str) -> None:
     with pytest.raises(Refused) as refused:
@@ -15,20 +17,22 @@ def test_a_store_without_transactions_refuses_them(api: StateApi, key: str) -> N
     assert api.get("statestore", key) is None
 
 
+@pytest.mark.every_store
 @pytest.mark.lacks(Feature.TRANSACTIONAL)
-def test_actors_have_no_state_where_no_store_has_transactions(api: StateApi, key: str) -> None:
+def test_actors_have_no_state_where_no_store_has_transactions(actors: ActorApi, key: str) -> None:
     for call in (
-        lambda: api.transact_actor_state("cat", key, upsert("hp")),
-        lambda: api.get_actor_state("cat", key, "hp"),
+        lambda: actors.transact_actor_state("cat", key, upsert("hp")),
+        lambda: actors.get_actor_state("cat", key, "hp"),
     ):
         with pytest.raises(Refused) as refused:
             call()
         assert "not configured to use the actor runtime" in str(refused.value)
 
 
+@pytest.mark.every_store
 @pytest.mark.lacks(Feature.KEYS_LIKE)
-def test_a_store_that_cannot_list_its_keys_says_so(api: StateApi) -> None:
+def test_a_store_that_cannot_list_its_keys_says_so(here: World) -> None:
     with pytest.raises(Refused) as refused:
-        api.keys("statestore")
+        here.http.keys("statestore")
     assert refused.value.kind is Kind.NOT_SUPPORTED
     assert "statestore" in str(refused.value)

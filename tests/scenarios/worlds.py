@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
-from scenarios.grpc_client import GrpcClient, dapr_client, layotto_client
+from scenarios.grpc_client import DaprGrpcClient, GrpcClient
 from scenarios.http_client import HttpClient, path
-from scenarios.matrix import REFERENCE
 from scenarios.sdk_client import AioSdkClient, SyncSdkClient
 from servers.component_files import component
 from servers.database import Database, Settings
+from servers.grpc_protos import LAYOTTO
 from servers.pannier_process import Pannier
 from servers.processes import free_port
 
@@ -24,7 +24,6 @@ APP_ID = "shop"
 NAMESPACE = "north"
 
 FOR_ACTORS = {Feature.ETAG, Feature.TRANSACTIONAL}
-GRPC_CLIENTS = (dapr_client, layotto_client, SyncSdkClient, AioSdkClient)
 
 PREFIXES: Mapping[str, tuple[Settings, str]] = {
     "by-app": ({"keyPrefix": "appid"}, "shop||"),
@@ -44,10 +43,10 @@ class World:
     database: Database
     pannier: Pannier
     http: HttpClient
-    dapr_grpc: GrpcClient
+    dapr_grpc: DaprGrpcClient
     layotto_grpc: GrpcClient
-    dapr_sdk: GrpcClient
-    dapr_sdk_aio: GrpcClient
+    dapr_sdk: SyncSdkClient
+    dapr_sdk_aio: AioSdkClient
     stored: Callable[[str], bytes | None] | None
     """Reads the database without the sidecar; None if nobody else can."""
 
@@ -66,7 +65,7 @@ def write_components(folder: Path, database: Database, settings: Settings) -> No
     files = {"statestore": write("statestore", settings={**settings, **for_actors})}
     files |= {name: write(name, settings={**settings, **more}) for name, (more, _) in PREFIXES.items()}
     files["private"] = write("private", settings=settings, scopes=["billing"])
-    if database.name == REFERENCE:
+    if database.name == "in-memory":
         files["away"] = component("away", "state.redis", {"redisHost": f"127.0.0.1:{free_port()}"})
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
@@ -103,11 +102,16 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         pannier.until(lambda: http.call("GET", "/v1.0/healthz").status == 204, "health")
         for name in ("statestore", *PREFIXES):
             pannier.until(partial(_is_open, http, name), f"{name} open")
-        grpc_clients: list[GrpcClient] = [make(pannier.grpc_port(), http) for make in GRPC_CLIENTS]
-        for client in grpc_clients:
+        port = pannier.grpc_port()
+        clients = (
+            DaprGrpcClient(port),
+            GrpcClient(port, LAYOTTO),
+            SyncSdkClient(port, http.port),
+            AioSdkClient(port, http.port),
+        )
+        for client in clients:
             stack.callback(client.close)
-        dapr, layotto, sdk, sdk_aio = grpc_clients
-        yield World(database, pannier, http, dapr, layotto, sdk, sdk_aio, server.stored)
+        yield World(database, pannier, http, *clients, server.stored)
 
 
 class Worlds:

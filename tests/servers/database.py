@@ -80,8 +80,6 @@ class Database:
     Calling it again waits for it."""
     is_shared: bool = True
     """Whether two stores with the same settings see the same data."""
-    is_tried_by_sdks: bool = False
-    """Whether the scenarios run through the SDKs too; what they add is the same on every store."""
     is_a_variant: bool = False
     """It is a variant of another database, on which the scenarios run: it is only for the conformance suite."""
     has_numbers_for_etags: bool = True

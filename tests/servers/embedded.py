@@ -35,14 +35,17 @@ def _stored(file: str, key: str) -> bytes | None:
 
 DATABASES = (
     Database(
-        "in-memory", "Memory of the sidecar", "state.in-memory", _this_process, is_tried_by_sdks=True, is_shared=False
+        "in-memory",
+        "Memory of the sidecar",
+        "state.in-memory",
+        _this_process,
+        is_shared=False,
     ),
     Database(
         "sqlite",
         "SQLite",
         "state.sqlite",
         _sqlite("{folder}/state.db"),
-        is_tried_by_sdks=True,
         increments=3000,  # each waits for the disk
     ),
     Database(

@@ -370,7 +370,6 @@ DATABASES = (
         "Redis",
         "state.redis",
         _serving(single, RedisServer.client),
-        is_tried_by_sdks=True,
         proxy_setup=ProxySetup(as_address("redisHost"), last_port("redisHost")),
     ),
     Database(
