@@ -80,6 +80,6 @@ def test_documents_and_extras_have_it(tree: Path) -> None:
     assert found == "1 component fine, 0 errors, 0 warnings\n"
 
 
-def test_one_that_is_there_is_not_written_again(tree: Path) -> None:
+def test_a_store_that_exists_is_not_written_again(tree: Path) -> None:
     with pytest.raises(AssertionError, match="exists already"):
         run(tree, "scripts/new-store", "redis")

@@ -117,7 +117,7 @@ def test_its_answer_is_panniers(hop: Hop, pannier: Pannier, subtests: pytest.Sub
             assert answers(hop.port, get(key)) == answers(pannier.port(), get(key))
 
 
-def test_so_are_its_answers_to_pipelined_requests(hop: Hop, pannier: Pannier) -> None:
+def test_its_answers_to_pipelined_requests_are_panniers(hop: Hop, pannier: Pannier) -> None:
     requests = [get(key) for key in [*VALUES, ABSENT]]
     assert answers(hop.port, *requests) == answers(pannier.port(), *requests)
 
@@ -189,7 +189,7 @@ def test_it_refuses_what_it_does_not_promise(hop: Hop, subtests: pytest.Subtests
             assert client.rest().startswith(b"HTTP/1.1 501 Not Implemented\r\n")
 
 
-def test_so_it_does_with_values_that_expire_or_are_not_state(hop: Hop, redis: RedisServer) -> None:
+def test_values_that_expire_or_are_not_state_are_answered_as_not_implemented(hop: Hop, redis: RedisServer) -> None:
     with redis.client() as on_redis:
         on_redis.hset("shop||passing", mapping={"data": "1", "version": 1})
         on_redis.expire("shop||passing", 10_000)

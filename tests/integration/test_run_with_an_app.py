@@ -97,7 +97,7 @@ def test_the_exit_code_is_the_apps(run_app: RunApp, code: int) -> None:
     assert run_app(f"raise SystemExit({code})").end() == code
 
 
-def test_an_app_that_a_signal_ended_is_128_and_more(run_app: RunApp) -> None:
+def test_the_exit_code_after_a_signal_is_128_plus_its_number(run_app: RunApp) -> None:
     assert run_app("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").end() == 137
 
 

@@ -138,7 +138,7 @@ async def test_the_layout_is_still_the_one_that_it_knows(store: SQLiteStore, dap
     assert dapr.execute("SELECT count(*) FROM metadata").fetchone() == (2,)
 
 
-async def test_a_file_from_before_it_had_a_metadata_table_is_taken_over(tmp_path: Path) -> None:
+async def test_a_file_without_a_metadata_table_is_taken_over(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "old.db")
     connection.executescript("\n".join(LAYOUT.splitlines()[3:]))
     connection.close()

@@ -88,7 +88,7 @@ def test_many_keys_are_deleted_at_once(grpc_client: GrpcClient, key: str) -> Non
     assert refused.value.kind is Kind.CONFLICT
 
 
-def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> None:
+def test_only_layotto_takes_an_etag_of_zero_as_no_etag(here: World, key: str) -> None:
     """Its JavaScript SDK sends it if there is none."""
     client = here.layotto_grpc
     for value in (b"1", b"2"):

@@ -201,9 +201,7 @@ def test_profile_dapr_takes_texts_for_texts_alone(dapr: HttpClient, body: str) -
     ("method", "target"),
     [("PATCH", "/v1.0/state/statestore/k"), ("GET", "/"), ("GET", "/x/y"), ("GET", "/v1.0/state/statestore/")],
 )
-def test_profile_dapr_takes_what_it_does_not_know_for_a_call_to_an_app(
-    dapr: HttpClient, method: str, target: str
-) -> None:
+def test_profile_dapr_treats_an_unknown_path_as_a_call_to_an_app(dapr: HttpClient, method: str, target: str) -> None:
     answer = dapr.call(method, target)
     assert (answer.status, answer.json["errorCode"]) == (404, "ERR_DIRECT_INVOKE")
     assert answer.json["message"] == "failed getting app id either from the URL path or the header dapr-app-id"

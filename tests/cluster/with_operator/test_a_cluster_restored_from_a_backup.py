@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cluster.user import User
 
 
-def test_what_the_backup_holds_is_served_and_what_is_applied_then(user: User) -> None:
+def test_components_in_the_backup_and_those_applied_afterwards_are_served(user: User) -> None:
     user.apply(component(), deployment("orders"))
     user.deployed("orders")
     user.is_ready()

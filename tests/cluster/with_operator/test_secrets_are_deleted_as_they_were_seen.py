@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cluster.user import User
 
 
-def test_one_that_has_changed_since_is_spared(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_changed_since_it_was_seen_is_not_deleted(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(user.cluster.kubeconfig))
     user.kubectl("create", "secret", "generic", "seen", "--from-literal=a=1")
     before = get_one(user.cluster, "secret", user.namespace, "seen")

@@ -98,7 +98,7 @@ def failures(user: User) -> str:
 
 
 def ask_redis(user: User, command: str) -> str:
-    """Redis' answer, on whichever of the two passwords it has."""
+    """Return Redis' answer to a command. Of the two passwords, the one that Redis accepts is used."""
     code = f"""
 import socket
 for password in {PASSWORDS!r}:

@@ -68,7 +68,7 @@ MET = (
 """Of an earlier scheme: separator, and two keys with their owners."""
 
 
-def test_keys_that_met_meet_no_more(subtests: pytest.Subtests) -> None:
+def test_keys_that_once_shared_a_stored_key_have_different_ones(subtests: pytest.Subtests) -> None:
     for separator, one, other in MET:
         with subtests.test(f"{one}, {other}"):
             assert not meet(one, other, "appid", separator)

@@ -96,10 +96,8 @@ async def test_a_start_believes_no_sentinel_that_was_cut_off(net: Watched, promi
         async with opened({**net.settings, "redisHost": hosts}, dialTimeout=4.0) as store:
             await store.set(Set("k", b"new"))
 
-    for hosts in (
-        str(net.settings["redisHost"]),
-        stale.address,
-    ):  # the first one, or the only one, which names the others
+    # The stale Sentinel is the first of several addresses, then the only one (it names the others).
+    for hosts in (str(net.settings["redisHost"]), stale.address):
         await eventually(lambda: start_and_save(hosts))  # noqa: B023  # as a sidecar tries again to open it
         assert _value_at(net.primary(), "k") == b"new"
         assert _value_at(old, "k") is None

@@ -125,7 +125,9 @@ async def test_a_transaction_of_too_many_checks_is_refused(store: ConsulStore) -
         await store.transact([writes[32], writes[31]])
 
 
-async def test_names_that_a_url_cannot_hold_go_with_those_that_it_can(store: ConsulStore, server: ConsulServer) -> None:
+async def test_keys_that_a_url_cannot_hold_are_written_together_with_others(
+    store: ConsulStore, server: ConsulServer
+) -> None:
     keys = ["a//b", "a/../b", "a/", "a\tb", "ä", "a b", "a%2Fb", "a?b#c", "a+b"]
     await store.bulk_write([Set(key, key.encode()) for key in keys])
     assert json.loads(server.ask("GET", "/v1/kv/dapr/?keys")) == sorted(f"dapr/{key}" for key in keys)

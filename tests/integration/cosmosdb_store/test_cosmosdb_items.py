@@ -99,7 +99,7 @@ async def test_the_request_says_which_partition(store: CosmosDBStore, server: Co
     assert (elsewhere, same, getattr(other, "value", None)) == (None, found, b"2")
 
 
-async def test_one_key_in_two_partitions_is_two(store: CosmosDBStore, key: str) -> None:
+async def test_one_key_in_two_partitions_is_two_items(store: CosmosDBStore, key: str) -> None:
     here = {"partitionKey": "here"}
     await store.bulk_write([Set(key, b"1"), Set(key, b"2", metadata=here)])
     found = await store.bulk_get([Get(key, metadata=here), Get(key)])

@@ -87,7 +87,7 @@ async def test_a_conditional_write_whose_answer_is_lost_is_not_repeated(server: 
 
 
 @pytest.mark.parametrize("trouble", ["lost", BROKEN])
-async def test_a_read_is_repeated_and_no_write_whose_answer_is_lost(
+async def test_a_read_is_repeated_but_a_write_whose_answer_is_lost_is_not(
     server: DynamoDBServer, table: str, trouble: Any
 ) -> None:
     async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:

@@ -166,7 +166,7 @@ async def answers(calls: list[Sent], *, is_fast: bool, is_exact: bool, at_once: 
 @pytest.mark.parametrize("is_exact", [False, True])
 @given(calls=st.lists(any_call(is_plain=False), min_size=8, max_size=20))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
-def test_every_call_is_answered_as_without_it(is_exact: bool, calls: list[Sent]) -> None:
+def test_every_call_is_answered_as_without_the_fast_path(is_exact: bool, calls: list[Sent]) -> None:
     async def scenario() -> None:
         fast, slow = [
             await answers([*calls, *calls], is_fast=is_fast, is_exact=is_exact, at_once=False)
@@ -255,7 +255,7 @@ async def test_a_call_that_is_given_up_is_counted_down_and_answered_no_more(meth
             assert sorted(client.frames) == ([0, stream] if how == "reset" else [0, 1, stream])
 
 
-async def test_errors_of_stores_are_answered_as_without_it(subtests: pytest.Subtests) -> None:
+async def test_errors_of_stores_are_answered_as_without_the_fast_path(subtests: pytest.Subtests) -> None:
     async def ask(method: str, error: Exception, *, is_fast: bool) -> tuple[list[bytes], list[str]]:
         store = FailingStore(error)  # type: ignore[arg-type]
         async with serving(store) as here:
@@ -393,7 +393,7 @@ async def test_calls_beyond_the_share_of_a_connection_wait_in_the_gate() -> None
         assert begun(here) == in_flight(here) == 0
 
 
-async def test_of_what_is_read_at_once_few_calls_are_begun_before_others_get_their_turn() -> None:
+async def test_of_many_calls_read_at_once_only_a_few_begin_before_others_get_their_turn() -> None:
     async with serving() as here:
         seen = taken(here)
         client = await here.connect()

@@ -102,7 +102,7 @@ async def answers(wire: Wire, sent: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
 @given(sent=st.lists(REQUESTS, min_size=20, max_size=60))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_every_request_is_answered_as_without_it(profile: str, sent: list[bytes]) -> None:
+def test_every_request_is_answered_as_without_the_fast_path(profile: str, sent: list[bytes]) -> None:
     async def scenario() -> None:
         seen = []
         for has_fast_path in (True, False):
@@ -119,7 +119,7 @@ def test_every_request_is_answered_as_without_it(profile: str, sent: list[bytes]
 
 
 @pytest.mark.transport
-async def test_plain_requests_take_it_from_the_second_one_on() -> None:
+async def test_plain_requests_take_the_fast_path_from_the_second_one_on() -> None:
     async with serving() as here:
         wire = await here.connect()
         for _ in range(3):
@@ -178,7 +178,7 @@ async def test_two_trace_contexts_or_one_of_another_form_go_the_general_way() ->
         assert fast_path(here).taken == 0
 
 
-async def test_what_is_learned_on_one_port_opens_no_other() -> None:
+async def test_header_fields_that_one_port_has_learned_are_not_known_to_another() -> None:
     async with serving() as here, serving() as other:
         assert (await (await here.connect()).ask(get("/v1.0/state/statestore/k", "Accept: a"))).status == 204
         assert fast_path(here)._known != fast_path(other)._known
@@ -212,7 +212,7 @@ async def test_many_different_header_fields_are_not_all_remembered() -> None:
 # --- stores that fail, and stores that are slow ----------------------------------------------------------------------
 
 
-async def test_errors_of_stores_are_answered_as_without_it(subtests: pytest.Subtests) -> None:
+async def test_errors_of_stores_are_answered_as_without_the_fast_path(subtests: pytest.Subtests) -> None:
     async def ask(sent: bytes, error: StoreError, *, is_fast: bool) -> tuple[int, dict[str, str], bytes]:
         store = FailingStore()
         async with serving_stores(statestore=store) as here:

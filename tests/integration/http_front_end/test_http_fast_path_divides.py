@@ -14,7 +14,7 @@ from integration.http_front_end.http_wire import Serving, get, save, without_fas
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
 CHANGING = re.compile(rb"(?:date|traceparent): [^\r]*\r\n")
-"""The general way is here without the layer that answers with `traceparent`."""
+"""Header fields that differ: in these tests the general way lacks the layer that adds `traceparent` to answers."""
 ITEM = '[{"key":"k","value":{"a" : 1}}]'
 LINES: tuple[str, ...] = (
     "POST {} HTTP/1.1\r\n",
@@ -106,7 +106,7 @@ def nearly_plain() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-async def test_every_stream_is_divided_as_without_it(parts: int) -> None:
+async def test_every_stream_is_divided_as_without_the_fast_path(parts: int) -> None:
     """Each request twice, in one piece or cut, so that what was learned from the first would let the second pass."""
     got = []
     for has_fast_path in (True, False):

@@ -232,7 +232,7 @@ async def test_both_refuse_it_and_close(ours: int, uvicorns: int, subtests: pyte
                 assert await statuses(port, raw, expected=1, goes_on=False) == [400]
 
 
-async def test_it_is_answered_differently_for_a_reason(ours: int, uvicorns: int, subtests: pytest.Subtests) -> None:
+async def test_each_difference_from_uvicorn_has_a_reason(ours: int, uvicorns: int, subtests: pytest.Subtests) -> None:
     for name, (raw, expected, uvicorns_status, reason) in OTHERWISE.items():
         with subtests.test(name):
             assert reason

@@ -267,7 +267,7 @@ async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> No
 
 
 @pytest.mark.transport
-async def test_the_time_that_a_slow_store_takes_is_not_the_clients(fast_clock: None) -> None:
+async def test_the_time_that_a_slow_store_takes_does_not_count_against_the_client(fast_clock: None) -> None:
     gate = Gate()
     async with serving(gate.answer, http_limits(receiving=0.1, idle=0.1)) as here:
         wire = await here.connect()

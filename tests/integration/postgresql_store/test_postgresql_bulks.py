@@ -40,7 +40,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_two_hundred_with_preconditions_are_one_statement(
+async def test_two_hundred_writes_with_preconditions_are_one_statement(
     open_store, statements: list[str], version: str
 ) -> None:
     store = await open_store(version)

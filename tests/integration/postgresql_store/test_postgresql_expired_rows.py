@@ -32,7 +32,9 @@ async def test_of_many_sidecars_one_does_it(server: PostgreSQLServer, open_store
     assert server.sql("SELECT count(*) FROM dapr_metadata WHERE key = 'last-cleanup-state-v2-'") == "1"
 
 
-async def test_with_an_interval_of_nothing_they_stay_and_are_absent(server: PostgreSQLServer, open_store) -> None:
+async def test_with_a_cleanup_interval_of_0_expired_rows_stay_but_read_as_absent(
+    server: PostgreSQLServer, open_store
+) -> None:
     store = await open_store(cleanupInterval=0.0)
     await store.set(Set("short", b"1", ttl=1))
     async with asyncio.timeout(LIMIT_S):

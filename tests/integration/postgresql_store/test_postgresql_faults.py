@@ -195,7 +195,7 @@ async def test_a_key_too_long_for_its_index_is_refused_alone(open_store) -> None
         await store.set(Set("\ud800", b"1"))
 
 
-async def test_with_all_connections_taken_elsewhere_it_says_which_limit(open_store, tmp_path) -> None:
+async def test_with_all_connections_taken_by_others_the_error_names_the_limit(open_store, tmp_path) -> None:
     with running(tmp_path, "max_connections=5", "superuser_reserved_connections=3") as server:
         store = await open_store(connectionString=server.url(), maxConns=50)
         server.sql("CREATE ROLE guest LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")

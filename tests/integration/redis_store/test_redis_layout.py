@@ -124,7 +124,7 @@ async def test_a_hash_of_something_else_is_refused(
                 await store.get(Get("k"))
 
 
-async def test_a_hash_of_something_else_is_overwritten_but_not_taken_for_absent(
+async def test_a_foreign_hash_does_not_count_as_absent_but_a_plain_write_overwrites_it(
     store: RedisStore, outside: Redis
 ) -> None:
     outside.hset("k", mapping={"other": "1"})

@@ -37,7 +37,7 @@ def secret(name: str, key: str = "host", **fields: Any) -> Component:
         (component("pubsub.kafka", brokers="a"), component("pubsub.kafka", brokers="b")),
     ],
 )
-def test_these_leave_the_data_where_it_is(old: Component, new: Component) -> None:
+def test_these_changes_leave_the_data_where_it_is(old: Component, new: Component) -> None:
     assert changes_of_place(old, new) == ()
     assert changes_of_place(new, old) == ()
 
@@ -66,7 +66,7 @@ def test_these_leave_the_data_where_it_is(old: Component, new: Component) -> Non
         (redis(), redis(redisHost=""), "spec.metadata[redisHost]"),
     ],
 )
-def test_these_look_elsewhere(old: Component, new: Component, field: str) -> None:
+def test_these_changes_look_for_the_data_elsewhere(old: Component, new: Component, field: str) -> None:
     assert changes_of_place(old, new) == (field,)
     assert changes_of_place(new, old) == (field,)
 

@@ -88,7 +88,7 @@ def test_a_secret_without_a_key_uses_its_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-3s"])
-def test_init_timeouts_that_say_nothing_are_the_default(text: str) -> None:
+def test_an_init_timeout_that_is_not_positive_is_the_default(text: str) -> None:
     assert Component.from_manifest(manifest(spec={"initTimeout": text})).init_timeout == 5.0
 
 
@@ -165,7 +165,7 @@ def test_a_component_survives_being_written_and_read(component: Component) -> No
 
 @pytest.mark.parametrize("empty", [{"name": "", "key": ""}, {"name": ""}, {"name": None, "key": None}, {}, None])
 @pytest.mark.parametrize(("value", "read"), [("localhost", "localhost"), ("", ""), (None, "")])
-def test_an_empty_reference_is_none_as_gos_type_writes_it(empty: Any, value: Any, read: str) -> None:
+def test_an_empty_reference_as_go_writes_it_counts_as_none(empty: Any, value: Any, read: str) -> None:
     item = {"name": "redisHost", "value": value, "secretKeyRef": empty, "envRef": ""}
     component = Component.from_manifest(manifest(item))
     assert not component.metadata[0].is_reference

@@ -305,7 +305,7 @@ yaml_like = st.lists(
 
 
 @given(yaml_like | st.text() | st.binary())
-def test_any_text_is_components_problems_or_skipped(text: str | bytes) -> None:
+def test_any_text_gives_components_or_problems_or_is_skipped(text: str | bytes) -> None:
     for document in read_documents(text, "any.yaml"):
         if document.why_skipped is not None:
             continue

@@ -298,7 +298,7 @@ def settings_of(kind: ComponentType) -> list[str]:
     return [field.name for field in kind.fields if field.has_effect and field.stands_for is None]
 
 
-def test_an_address_has_no_line_break_at_its_end_whether_it_is_secret_or_not() -> None:
+def test_line_breaks_around_an_address_are_removed_whether_it_is_secret_or_not() -> None:
     """As in a block of YAML, or a Secret made with echo: rules and stores get the validated address."""
     for host in ("redis:6379\n", "\n redis:6379\t\n"):
         assert settings(REDIS, redisHost=host)["redisHost"] == "redis:6379"

@@ -59,7 +59,7 @@ def test_only_reveal_gives_it():
     assert shown("u:x@h", "user") == "(the value of user)"
 
 
-def test_it_compares_by_its_text_and_is_false_when_empty():
+def test_secrets_compare_by_their_text_and_an_empty_one_is_false():
     assert Secret("a") == Secret("a", is_from_elsewhere=True) != Secret("b")
     assert len({Secret("a"), Secret("a")}) == 1
     assert Secret("a") != "a"

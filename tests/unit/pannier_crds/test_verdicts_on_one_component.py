@@ -79,7 +79,7 @@ def test_a_valid_component_has_no_problems(judged: Component) -> None:
         ),
     ],
 )
-def test_a_prefix_whose_end_a_stored_key_would_not_show_is_refused(judged: Component, message: str) -> None:
+def test_a_prefix_that_could_not_be_told_from_the_key_behind_it_is_refused(judged: Component, message: str) -> None:
     assert errors(judged) == [message]
     assert errors(judged, keys_as_written=True) == []
 

@@ -107,7 +107,7 @@ async def test_a_component_is_refused_for_a_moment_while_its_namespace_cannot_be
 
 
 @pytest.mark.parametrize("error", [ApiError("TimeoutError"), ValueError(SECRET)])
-async def test_no_failure_keeps_anybody_from_deleting(
+async def test_no_failure_prevents_a_deletion(
     cluster: Cluster, reviews: AdmissionReviews, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.error = error
@@ -125,7 +125,7 @@ async def test_a_secret_that_is_not_there_is_a_warning(reviews: AdmissionReviews
     assert any("'vault'" in warning for warning in verdict.warnings)
 
 
-async def test_the_app_id_is_that_of_the_cron_job_or_while_it_cannot_be_read_of_the_job(
+async def test_the_app_id_is_the_cron_jobs_or_the_jobs_while_the_cron_job_cannot_be_read(
     cluster: Cluster, reviews: AdmissionReviews
 ) -> None:
     named = await reviews.mutate_pod(pod(), "shop")

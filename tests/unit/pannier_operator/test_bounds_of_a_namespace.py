@@ -77,5 +77,5 @@ def test_bounds_that_would_refuse_the_sidecar_are_named_with_advice(bounds: Name
         NamespaceBounds(quotas=({"metadata": {"name": "x"}},)),
     ],
 )
-def test_bounds_that_the_sidecar_keeps_say_nothing(bounds: NamespaceBounds) -> None:
+def test_bounds_that_the_sidecar_keeps_raise_no_objection(bounds: NamespaceBounds) -> None:
     assert list(objections(ASKS, bounds)) == []

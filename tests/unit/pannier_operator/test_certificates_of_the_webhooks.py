@@ -237,7 +237,7 @@ def test_a_certificate_that_ends_before_its_new_authority_is_announced_is_kept_t
     assert kept(secret, almost, settings=hour).until == NOW + timedelta(hours=1)
 
 
-def test_keep_says_when_to_decide_again_and_that_moment_always_comes() -> None:
+def test_a_kept_certificate_has_a_next_decision_that_is_always_in_the_future() -> None:
     secret = renewed(None)
     now = NOW
     for _ in range(200):

@@ -371,6 +371,6 @@ class TestWhetherNeighboursAreConcerned:
         named["spec"]["metadata"].append(reference)
         assert concerns_neighbours(named, None)
 
-    def test_a_change_that_is_not_judged_does_not(self) -> None:
+    def test_a_change_that_is_not_judged_concerns_no_neighbours(self) -> None:
         old = component(settings=ACTORS)
         assert not concerns_neighbours({**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}, old)

@@ -94,7 +94,7 @@ def test_the_verdict_is_the_one_beside_all_components(monkeypatch: pytest.Monkey
     assert len(conflicts) > ROUNDS // 100, "the rounds hardly test anything"
 
 
-def test_hundreds_without_a_role_cost_hardly_more_than_none() -> None:
+def test_hundreds_of_components_without_a_role_cost_hardly_more_than_none() -> None:
     def manifest(number: int, *settings: dict[str, str]) -> dict[str, Any]:
         spec = {"type": "state.redis", "version": "v1", "metadata": [{"name": "redisHost", "value": "r:1"}, *settings]}
         metadata = {"name": f"store-{number}", "namespace": "shop"}

@@ -108,7 +108,7 @@ def test_an_app_elsewhere_may_be_called_pannier() -> None:
     assert sidecar_of(judged(pod(labels={"app.kubernetes.io/name": "pannier"})))
 
 
-def test_a_static_pod_gets_a_warning_that_its_file_decides() -> None:
+def test_a_static_pod_gets_a_warning_to_add_the_sidecar_to_its_file() -> None:
     verdict = judged(pod({"kubernetes.io/config.mirror": "abc"}))
     assert verdict.warnings == (
         "no sidecar is injected: the kubelet runs a static pod as its file says; add the sidecar to the file",
@@ -290,7 +290,7 @@ def test_asking_for_a_native_sidecar_on_an_old_cluster_warns() -> None:
     )
 
 
-def test_a_job_with_an_ordinary_sidecar_is_told_that_it_never_ends() -> None:
+def test_a_job_with_an_ordinary_sidecar_gets_the_warning_that_it_never_ends() -> None:
     assert judged(owned("Job", "import")).warnings == ()
     assert judged(owned("Job", "import"), version=(1, 28)).warnings == (
         "the Job never ends while its sidecar runs: let the app call POST /v1.0/shutdown at its end, or use a native "
@@ -457,6 +457,6 @@ def test_settings_fill_in_what_annotations_leave_out() -> None:
         ({"dapr.io/sidecar-memory-request": "1e6"}, "1e6", "128Mi"),
     ],
 )
-def test_a_default_makes_way_for_an_annotation(annotations: dict[str, str], request_: str, limit: str) -> None:
+def test_an_annotation_overrides_a_default(annotations: dict[str, str], request_: str, limit: str) -> None:
     resources = sidecar_of(judged(pod(annotations)))["resources"]
     assert (resources["requests"]["memory"], resources["limits"]["memory"]) == (request_, limit)

@@ -34,7 +34,7 @@ async def begun(task: asyncio.Task[str]) -> asyncio.Task[str]:
     return task
 
 
-async def test_who_asks_meanwhile_gets_what_was_there_when_he_asked() -> None:
+async def test_a_caller_that_asks_during_a_read_gets_what_was_there_when_it_asked() -> None:
     server = Server()
     shared = SharedReads(server.read)
     first = await begun(asyncio.create_task(shared.of("shop")))
@@ -70,7 +70,7 @@ async def test_a_read_that_fails_fails_those_who_asked_for_it_alone() -> None:
     assert await second == "nothing"
 
 
-async def test_one_who_gives_up_takes_the_read_from_nobody() -> None:
+async def test_a_caller_that_gives_up_does_not_cancel_the_read_for_others() -> None:
     server = Server()
     shared = SharedReads(server.read)
     leaving = await begun(asyncio.create_task(shared.of("shop")))

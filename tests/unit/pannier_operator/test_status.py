@@ -170,7 +170,7 @@ class TestTwoThatConflict:
     def test_the_loser_is_accepted_when_the_winner_has_gone(self) -> None:
         assert condition(status(self.NEW), "Accepted")[0] == "True"
 
-    def test_ten_that_raced_leave_one(self) -> None:
+    def test_ten_racing_components_leave_one(self) -> None:
         ten = [component(f"racer-{number}", ACTORS) for number in range(10)]
         accepted = [each["metadata"]["name"] for each in ten if condition(status(each, *ten), "Accepted")[0] == "True"]
         assert accepted == ["racer-0"]
@@ -444,7 +444,7 @@ class TestEvents:
         found = status(component("orders", PASSWORD))
         assert events_between(found, found) == []
 
-    def test_ignore_states_that_every_change_passes_through(self) -> None:
+    def test_leave_out_the_states_that_every_change_passes_through(self) -> None:
         ready = status(component(), apps={"cart": has()}, reports={"cart": [says()]})
         delivering = status(component(generation=3), apps={"cart": has()}, reports={"cart": [says()]})
         unread = status(component(), apps={"cart": has()}, reports={"cart": [Report("cart-1", {})]})

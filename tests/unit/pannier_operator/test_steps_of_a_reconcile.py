@@ -272,7 +272,7 @@ async def test_a_change_of_status_makes_its_events_once(cluster: ClusterInMemory
     assert len(cluster.called("write status")) == 1
 
 
-async def test_one_namespace_is_never_reconciled_twice_at_once_and_four_at_most(
+async def test_no_namespace_is_reconciled_twice_at_once_and_at_most_four_are_reconciled_at_once(
     cluster: ClusterInMemory, replicas: list[Replica]
 ) -> None:
     gate, busy, most = asyncio.Event(), set[str](), [0]

@@ -287,7 +287,7 @@ async def test_a_users_own_secret_is_never_overwritten(world: World) -> None:
     assert len(world.cluster.events) == 1
 
 
-async def test_a_users_own_secret_of_an_unwatched_type_is_not_ours_either(world: World) -> None:
+async def test_a_users_own_secret_of_an_unwatched_type_is_left_alone(world: World) -> None:
     world.cluster.put({"metadata": {"name": "cart-pannier"}, "data": {"mine": ""}}, watched=False)
 
     await world.deliver()

@@ -50,7 +50,7 @@ def test_thousands_of_small_requests_over_the_budget_are_not_weighed_for_each_of
     assert connections[0].weighed < 60
 
 
-def test_memory_that_only_stores_hold_is_not_weighed_for_each_request() -> None:
+def test_a_budget_that_stores_fill_is_not_weighed_for_each_request() -> None:
     budget, (large, *others) = budget_with(4_000, waits_for_client=False)
     large.hold(LIMIT)
     for connection in others:

@@ -81,7 +81,7 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_what_is_put_off_works_when_it_is_used(use: str) -> None:
+def test_a_module_that_is_loaded_late_works_when_it_is_used(use: str) -> None:
     lines = [line[8:] for line in USES[use].splitlines()]
     ended = subprocess.run([sys.executable, "-c", "\n".join([BEGINNING, *lines])], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")

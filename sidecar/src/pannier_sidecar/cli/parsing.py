@@ -1,7 +1,7 @@
 """Parses arguments as Go's pflag does, because daprd's users know its rules.
 
-Accepted are `--flag=value`, `--flag value`, a bare boolean (the next word is never its value) and `--flag=false`. `--`
-ends the flags. One dash means the same as two, as in older files.
+It accepts `--flag=value`, `--flag value`, a boolean flag without a value (the next word is never its value) and
+`--flag=false`. `--` ends the flags. One dash means the same as two, as in older files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Parsed(Struct):
     changes: dict[str, Any] = {}
     """Paths of settings and their values."""
     without_effect: list[str] = []
-    """Flags of daprd's that were given and mean nothing here."""
+    """The given flags of daprd that have no effect in Pannier."""
     command: list[str] = []
     """The words after `--`."""
     asks: str = ""

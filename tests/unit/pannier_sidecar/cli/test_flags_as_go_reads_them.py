@@ -155,7 +155,7 @@ def test_every_flag_fills_a_setting_that_exists_or_is_said_to_have_no_effect():
             part = getattr(part, name)
 
 
-def test_a_flag_wins_over_the_environment_and_that_over_a_verbs_default():
+def test_a_flag_overrides_the_environment_which_overrides_the_default_of_a_verb():
     environment = {"APP_ID": "from-environment", "DAPR_API_TOKEN": "t", "NAMESPACE": "red", "POD_NAME": "pod"}
     settings = from_environment(environment, {"app.id": "default"})
     assert (settings.app.id, settings.api_token) == ("from-environment", "t")

@@ -351,7 +351,7 @@ def test_a_handler_may_end_the_connection() -> None:
     assert [event[:2] for event in server.events] == [("begun", 1)] and server.connection.incomplete == 0
 
 
-def test_when_it_is_closed_all_streams_are() -> None:
+def test_closing_a_connection_closes_all_its_streams() -> None:
     server = greeted(settings={frames.INITIAL_WINDOW_SIZE: 0})
     server.receive(headers(1, ends=True), headers(3), data(3, b"a")[:7])
     server.connection.send(1, HEADERS, b"waits", TRAILERS)

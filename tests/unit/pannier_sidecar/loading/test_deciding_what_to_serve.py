@@ -55,7 +55,7 @@ def test_the_dash_scheme_is_taken(folder):
         ("a", None, {"keyPrefix": "shop-eu", "keyScheme": "dash"}, "[keyPrefix].value: the prefix holds '-'"),
     ],
 )
-def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(
+def test_a_prefix_that_another_app_could_have_is_refused_but_can_be_the_source_of_a_copy(
     folder, app_id, namespace, metadata, why
 ):
     folder.put("orders", **metadata)
@@ -78,7 +78,7 @@ def test_an_app_id_with_a_dot_is_accepted_under_keyprefix_namespace_if_the_names
 
 
 @pytest.mark.parametrize("ttl", ["0", "-1"])
-def test_a_default_expiry_of_never_is_none(folder, ttl):
+def test_a_default_ttl_of_never_counts_as_no_default_ttl(folder, ttl):
     folder.put("orders", ttlInSeconds=ttl)
     assert decide(folder).desired[0].default_ttl is None
 
@@ -251,7 +251,7 @@ def test_a_file_that_breaks_takes_nothing_away(folder):
     assert sorted(desired(decided)) == ["a", "b", "c"]
 
 
-def test_a_document_that_breaks_keeps_its_own_store_and_no_removed_one(folder):
+def test_a_document_that_becomes_invalid_keeps_its_own_store_but_not_the_store_of_a_removed_document(folder):
     folder.write("all.yaml", folder.component("a") + "---\n" + folder.component("b"))
     serving = decide(folder).desired
     folder.write("all.yaml", folder.component("a").replace("version: v1", "version: [1]"))

@@ -74,14 +74,14 @@ def test_a_missing_file_counts_until_it_stays_missing() -> None:
     assert not folder.files.is_waiting
 
 
-def test_a_file_that_comes_back_as_another_one_was_never_gone() -> None:
+def test_a_file_that_comes_back_with_new_content_replaces_the_old_one_at_once() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     folder.holds()
     assert folder.holds(1.0, a=NEW) == {"a": NEW}
 
 
-def test_a_file_under_another_name_is_no_other_one() -> None:
+def test_a_renamed_file_is_served_at_once_under_its_new_name() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     assert folder.holds(b=OLD) == {"b": OLD}

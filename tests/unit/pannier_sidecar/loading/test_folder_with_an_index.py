@@ -36,7 +36,7 @@ def test_a_file_that_is_not_in_the_index_is_reported_and_not_read(folder):
     assert warnings == (f"{folder.path}/smuggled.yaml: not read, because the folder's index (_index) does not name it",)
 
 
-def test_a_file_that_comes_later_changes_nothing_either(folder):
+def test_a_file_that_is_added_beside_an_index_is_not_served(folder):
     folder.put("a")
     index(folder.path)
     watch = FolderWatch([folder.path])

@@ -10,7 +10,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_elsewhere_there_is_a_line_for_each_tenth() -> None:
+def test_without_a_terminal_a_line_is_written_for_each_tenth() -> None:
     stream = StringIO()
     progress = Progress(stream, {})
     progress.begin("copying", 100)

@@ -34,7 +34,7 @@ def desired(source: dict[str, object], environment: dict[str, str]) -> DesiredSt
 
 
 @pytest.mark.parametrize("source", [{"secretKeyRef": {"name": "URL", "key": "URL"}}, {"envRef": "URL"}])
-def test_other_addresses_from_secrets_are_other_places(source: dict[str, object]) -> None:
+def test_different_addresses_from_secrets_are_different_places(source: dict[str, object]) -> None:
     here = desired(source, {"URL": "host=a user=u"})
     there = desired(source, {"URL": "host=b user=u"})
     assert place_of(here) != place_of(there)

@@ -139,7 +139,7 @@ def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         Journal(tmp_path / "moved.db", b"here")
 
 
-def test_notes_on_one_place_say_nothing_of_another(tmp_path: Path) -> None:
+def test_a_journal_has_no_notes_on_another_place(tmp_path: Path) -> None:
     from pannier_sidecar.moving.deciding import Written
 
     with Journal(tmp_path / "moved.db", b"here") as here, Journal(tmp_path / "moved.db", b"there") as there:

@@ -109,7 +109,7 @@ async def test_one_that_has_ended_says_why() -> None:
         await rock.usable(0)
 
 
-async def test_the_end_of_one_that_was_replaced_changes_nothing() -> None:
+async def test_the_end_of_a_replaced_connection_changes_nothing() -> None:
     rock = Rock()
     first = await rock.connect()
     first.be_full()

@@ -33,7 +33,9 @@ def decoded(data: bytes, message: Pair | None = None) -> Pair | None:
 
 
 @given(PAIRS, REST, st.integers(0, 40), st.binary(max_size=2))
-def test_what_is_read_in_one_piece_is_what_the_codec_reads(pair: Pair, rest: bytes, at: int, other: bytes) -> None:
+def test_messages_read_in_one_piece_are_read_as_the_codec_reads_them(
+    pair: Pair, rest: bytes, at: int, other: bytes
+) -> None:
     data = encode(pair) + rest
     for each in (data, data[:at], data[:at] + other + data[at:], rest):
         found = read_pair(each)
@@ -49,7 +51,7 @@ def test_what_is_read_in_one_piece_is_what_the_codec_reads(pair: Pair, rest: byt
 
 
 @given(TEXTS, DATA)
-def test_what_is_written_in_one_piece_is_what_the_codec_writes(first: str, second: bytes) -> None:
+def test_messages_written_in_one_piece_are_written_as_the_codec_writes_them(first: str, second: bytes) -> None:
     assert write_pair(first.encode(), second) == encode(Pair(first, second))
 
 

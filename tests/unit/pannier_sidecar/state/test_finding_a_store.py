@@ -91,7 +91,7 @@ def test_one_that_is_not_open_yet_says_why(name: str | None) -> None:
     assert caught.value.retry_after == 1
 
 
-def test_a_default_that_waits_is_not_replaced_by_another() -> None:
+def test_a_default_store_that_is_not_open_yet_is_not_replaced_by_another_one() -> None:
     with pytest.raises(StoreNotReadyError):
         Directory("app", [served("stock")], [waiting("orders", is_default=True)]).find(None)
 
@@ -117,7 +117,7 @@ def test_a_missing_store_for_actors_is_reported() -> None:
         Directory("app", [served("orders")]).actor_store()
 
 
-def test_one_for_actors_that_waits() -> None:
+def test_an_actor_store_that_is_not_open_yet() -> None:
     with pytest.raises(StoreNotReadyError):
         Directory("app", [served("orders")], [waiting("actors", holds_actor_state=True)]).actor_store()
 

@@ -115,7 +115,7 @@ def test_under_keyscheme_dash_an_actors_key_looks_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("parts", [("T|", "1", "k"), ("T", "1|", "k")])
-def test_an_actors_part_that_runs_into_the_separator_is_refused(parts: tuple[str, str, str]) -> None:
+def test_a_part_of_an_actors_key_that_ends_with_half_a_separator_is_refused(parts: tuple[str, str, str]) -> None:
     with pytest.raises(
         IllegalKeyError, match=r"'.\|' can't end with '\|' in the type or id of an actor; another actor's"
     ):

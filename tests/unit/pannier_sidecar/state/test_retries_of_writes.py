@@ -93,14 +93,14 @@ async def test_a_conditional_write_whose_answer_was_lost_is_not_repeated() -> No
     assert call.attempts == 1
 
 
-async def test_another_write_whose_answer_was_lost_is() -> None:
+async def test_an_unconditional_write_whose_answer_was_lost_is_repeated() -> None:
     call = Failing(OutcomeUnknownError("lost"))
     assert await retries.attempt(call, THRICE, is_conditional=False) == "done"
     assert call.attempts == 2
 
 
 @pytest.mark.parametrize("last", [StoreUnavailableError("down"), StoreRefusedError("full")], ids=repr)
-async def test_after_an_attempt_that_was_not_answered_no_failure_says_that_nothing_happened(last: StoreError) -> None:
+async def test_after_an_unanswered_attempt_no_error_says_that_nothing_was_written(last: StoreError) -> None:
     call = Failing(OutcomeUnknownError("lost"), *[last] * 9)
     with pytest.raises(OutcomeUnknownError, match=f"{last}; an earlier attempt was not answered") as caught:
         await retries.attempt(call, THRICE, is_conditional=False)

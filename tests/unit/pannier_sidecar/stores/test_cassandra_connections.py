@@ -63,7 +63,7 @@ async def test_it_ends_where_the_server_closes_in_the_middle_of_a_frame() -> Non
         await until(lambda: connection.is_closed)
 
 
-async def test_what_nobody_asked_for_is_passed_over_and_takes_no_place() -> None:
+async def test_an_answer_that_nobody_asked_for_is_ignored_and_takes_no_request_id() -> None:
     async with connected(EVENTS * 1000 + ANSWERS * 100 + cql(SUPPORTED, OPTIONS)) as connection:
         free = len(connection.request_ids)
         await until(lambda: connection.cql_version is not None)

@@ -21,6 +21,6 @@ class Session:
         return ((f"column{number}", "text", "regular") for number in count())
 
 
-def test_the_columns_of_a_table_without_end() -> None:
+def test_a_list_of_columns_that_never_ends_is_refused() -> None:
     with pytest.raises(StoreRefusedError, match="is not one for state"):
         schema.ensure(Session(), read_settings({"hosts": "a"}))  # type: ignore[arg-type]

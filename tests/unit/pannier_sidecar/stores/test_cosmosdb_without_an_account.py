@@ -44,7 +44,7 @@ def test_a_key_that_cannot_be_an_id_is_encoded(key: str, identity: str) -> None:
 
 
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
-def test_no_two_keys_have_one_id_and_each_id_can_be_one(one: str, other: str) -> None:
+def test_no_two_keys_have_one_id_and_each_id_is_valid(one: str, other: str) -> None:
     identity = layout.id_of(one)
     assert (identity == layout.id_of(other)) is (one == other)
     assert not set(identity) & set("/\\?#\0\n")

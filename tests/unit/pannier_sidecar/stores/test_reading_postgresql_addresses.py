@@ -60,7 +60,7 @@ def test_options_of_the_pool_reach_the_pool() -> None:
 
 
 @pytest.mark.parametrize("text", ["http://h/d", "mysql://u:secret@h/d", "user secret", "host=h password='secret"])
-def test_a_text_that_is_neither_is_refused_without_showing_a_password(text: str) -> None:
+def test_a_text_that_is_neither_a_url_nor_keywords_is_refused_without_showing_a_password(text: str) -> None:
     with pytest.raises(StoreRefusedError, match="connectionString") as caught:
         read_address(text, {})
     assert "secret" not in str(caught.value)

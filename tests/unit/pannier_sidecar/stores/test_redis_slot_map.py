@@ -1,4 +1,4 @@
-"""Which node has which slots if the nodes of a Cluster do not agree."""
+"""If the nodes of a Cluster disagree on who has a slot, the claim with the highest epoch decides."""
 
 from hiredis import ReplyError
 
@@ -21,7 +21,7 @@ def owner(slot: int, *views: View) -> str:
     return [each.node for each in found.claims if each.first <= slot <= each.last][-1]
 
 
-def test_of_two_that_claim_a_slot_the_higher_epoch_has_it() -> None:
+def test_of_two_nodes_that_claim_a_slot_the_one_with_the_higher_epoch_has_it() -> None:
     cut_off = view(A, claim(A, 1), claim(B, 2, 100, 199), serves=False)
     others = view(B, claim(C, 7), claim(B, 2, 100, 199))
     for views in ((cut_off, others), (others, cut_off)):
@@ -31,7 +31,7 @@ def test_of_two_that_claim_a_slot_the_higher_epoch_has_it() -> None:
         assert merged(views).failing == {"a"}
 
 
-def test_a_slot_that_moved_is_where_the_higher_epoch_says() -> None:
+def test_a_slot_that_moved_is_at_the_node_with_the_higher_epoch() -> None:
     assert owner(5, view(A, claim(A, 1)), view(B, claim(B, 9, 5, 5), claim(A, 1, 0, 4))) == "b"
 
 
@@ -41,13 +41,13 @@ def test_a_node_of_another_cluster_counts_for_nothing() -> None:
     assert owner(5, other, *ours) == "a"
 
 
-def test_a_node_that_was_removed_and_does_not_know_it_counts_for_nothing() -> None:
+def test_a_node_that_does_not_know_that_it_was_removed_counts_for_nothing() -> None:
     removed = view(C, claim(C, 1), members="abc")
     ours = (view(A, claim(A, 5), members="ab"), view(B, claim(A, 5), members="ab"))
     assert merged((removed, *ours)).claims == (claim(A, 5),)
 
 
-def test_between_two_clusters_the_one_of_before_is_gone_on_with() -> None:
+def test_between_two_clusters_the_one_used_before_stays_in_use() -> None:
     views = (view(C, claim(C, 9), members="c"), view(A, claim(A, 1), members="a"))
     assert merged(views, frozenset("a")).claims == (claim(A, 1),)
     assert merged(views).claims == (claim(C, 9),)

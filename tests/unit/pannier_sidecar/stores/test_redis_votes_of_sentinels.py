@@ -65,7 +65,7 @@ def replica(flags: bytes, runid: bytes) -> list[bytes]:
         (ReplyError("NOPERM"), 2, 2),
     ],
 )
-def test_replicas_that_are_down_are_expected_but_not_the_primary_of_before(
+def test_replicas_that_are_down_are_expected_but_not_the_former_primary(
     replicas: Any, expected: int, reachable: int
 ) -> None:
     fields = {b"config-epoch": b"3", b"num-slaves": b"2", b"num-other-sentinels": b"2"}

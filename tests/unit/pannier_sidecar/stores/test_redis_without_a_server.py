@@ -34,7 +34,7 @@ def test_addresses_are_read_as_people_write_them(text: str, addresses: list[tupl
     assert list(read_settings({"redisHost": text}).addresses) == addresses
 
 
-def test_no_timeout_means_the_default_for_no_call_may_hang() -> None:
+def test_a_timeout_of_none_means_the_default_because_no_call_may_hang() -> None:
     settings = read_settings({"redisHost": "h", "readTimeout": -1.0, "dialTimeout": 0, "redisMaxRetries": -1})
     assert (settings.read_timeout, settings.dial_timeout, settings.max_retries) == (3.0, 5.0, 0)
 
@@ -183,7 +183,7 @@ def test_a_replica_that_is_gone_is_missed_for_longer_if_the_server_never_had_so_
         assert replicas.expected == 3
 
 
-def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> None:
+def test_a_replica_is_expected_for_as_long_as_others_know_of_it() -> None:
     replicas = ReplicaCount(is_known=True)
     replicas.require(2)
     replicas.note(0, 100.0)

@@ -39,7 +39,7 @@ LEVELS: Final[Mapping[str, Levels]] = {
     "Three": Levels(_C.THREE, _C.THREE, _C.QUORUM, _C.SERIAL),
     "Quorum": Levels(_C.QUORUM, _C.QUORUM, _C.QUORUM, _C.SERIAL),
     "All": Levels(_C.ALL, _C.ALL, _C.ALL, _C.SERIAL),
-    "EachQuorum": Levels(_C.QUORUM, _C.ALL, _C.ALL, _C.SERIAL),  # lightweight transactions do not know it
+    "EachQuorum": Levels(_C.QUORUM, _C.ALL, _C.ALL, _C.SERIAL),  # not a level of lightweight transactions
     "LocalQuorum": Levels(_C.LOCAL_QUORUM, _C.LOCAL_QUORUM, _C.LOCAL_QUORUM, _C.LOCAL_SERIAL),
     "LocalOne": Levels(_C.LOCAL_ONE, _C.LOCAL_ONE, _C.LOCAL_QUORUM, _C.LOCAL_SERIAL),
 }
