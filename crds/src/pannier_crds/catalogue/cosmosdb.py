@@ -63,7 +63,7 @@ _FIELDS: Final = (
         "azureAuthMethods",
         aliases=("azureADAuthMethods", "entraIDAuthMethods", "microsoftEntraIDAuthMethods"),
         refused=(
-            "choosing among the ways to sign in is not served, so another one could be used",
+            "a component cannot choose the ways to sign in here, so another one could be used",
             "take this field out, and write masterKey or azureClientSecret if no other way may be used",
         ),
     ),

@@ -99,10 +99,11 @@ class ReplicaCount:
             self.forget()
 
     def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
-        """Note that a replica has become the primary; `before` is the count of the last one, if that had its own.
+        """Note that a replica has become the primary; `before` is the former primary's count, if it had a separate one.
 
-        The other replicas are expected even before they follow the new primary, and one is expected even if there was
-        no other: what only the new primary has would be lost if it failed too, or only seemed to because it is busy.
+        The other replicas are expected even before they follow the new primary. At least one is expected, even if the
+        new primary was the only replica. Otherwise writes that only the new primary has would be lost if it failed, or
+        if it were replaced because it is too busy to answer.
         """
         before = before or self
         self._count = max(before.expected - 1, min(before.expected, 1))
@@ -112,7 +113,7 @@ class ReplicaCount:
         self._valid_until = 0.0
 
     def after_move(self) -> None:
-        """Note that it was no failover: the server has taken over slots from one that still has others."""
+        """Note that the server has taken over slots without a failover: their former owner still has other slots."""
         self._count = 0
         self.acknowledged = None
         self._valid_until = 0.0
