@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import asyncio
 
+from servers.passing_back import pass_back
 from servers.processes import wait_until
+from servers.proxy import OwnThread
 
 CHUNK = 16 * 1024
 
 
-class BlockingProxy:
-    """Forwards connections to a port of this machine."""
+class BlockingProxy(OwnThread):
+    """Forwards connections until `passes` bytes have come from clients, over all connections together."""
 
-    def __init__(self, port: int, passes: int):
-        """Let `passes` bytes pass towards the server, over all connections together."""
-        self._target = port
+    def __init__(self, target: int, passes: int):
+        super().__init__(target)
         self._left = passes
-        self._lock = threading.Lock()
-        self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def is_blocked(self) -> bool:
@@ -32,39 +25,15 @@ class BlockingProxy:
     def wait_until_blocked(self) -> None:
         wait_until(lambda: self.is_blocked, "so many bytes came")
 
-    def close(self) -> None:
-        for each in (self._listener, *self._sockets):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
-                self._sockets += (client, server)
-                threading.Thread(target=self._there, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._back, args=(server, client), daemon=True).start()
-
-    def _there(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := client.recv(CHUNK):
-                with self._lock:
-                    self._left -= len(chunk)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
+        back = asyncio.create_task(pass_back(from_server, writer, self._announced_port, self.port))
+        try:
+            while chunk := await reader.read(CHUNK):
+                self._left -= len(chunk)
                 if not self.is_blocked:
-                    server.sendall(chunk)
-
-    def _back(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := server.recv(CHUNK):
-                client.sendall(chunk)
-
-
-@contextmanager
-def blocked_after(passes: int, port: int) -> Iterator[BlockingProxy]:
-    proxy = BlockingProxy(port, passes)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+                    to_server.write(chunk)
+                    await to_server.drain()
+        finally:
+            back.cancel()
+            to_server.transport.abort()

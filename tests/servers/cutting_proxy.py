@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Literal
 
-from servers.eventually import close_server, until
-from servers.free_ports import free_port
+from servers.eventually import until
 from servers.passing_back import readdressed
+from servers.proxy import Proxy
 
 CHUNK = 256 * 1024
 Where = Literal["before", "after"]
@@ -23,43 +22,18 @@ ABORTED = struct.pack("ii", 1, 0)
 """For SO_LINGER: closing sends a reset."""
 
 
-class CuttingProxy:
-    """Forwards connections to a port of this machine."""
+class CuttingProxy(Proxy):
+    """Forwards connections; those that it ends are reset."""
 
-    def __init__(self, port: int, *, announces_its_port: bool = False):
-        """`announces_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its
-        own port.
-        """
-        self._target = port
-        self._announced_port = port if announces_its_port else None
-        self._pairs: set[_Pair] = set()
-        self._being_made = 0
-        """Connections that are accepted but not yet connected to the server."""
-        self._server: asyncio.Server | None = None
+    def __init__(self, target: int, *, announces_its_port: bool = False):
+        super().__init__(target, announces_its_port=announces_its_port)
         self._word = b""
         self._where: Where = "before"
         self._passes = 0
-        self.port = 0
         self.is_silent = False
         """Whether nothing passes, in either direction."""
         self.held: list[_Pair] = []
         """Connections whose request was recognised; `after` holds their answers until `cut`."""
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    async def open(self) -> None:
-        """Listen, at the same port as before if it was closed."""
-        self.port = self.port or free_port()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-
-    async def close(self) -> None:
-        """Refuse connections, and reset open ones."""
-        if self._server is not None:
-            server, self._server = self._server, None
-            await close_server(server)
-        await until(self._has_let_go)
 
     def arm(self, where: Where, word: bytes, passes: int = 0) -> None:
         """Wait for the next request with `word` in it, after `passes` others with it have passed. `before`: it does not
@@ -85,28 +59,12 @@ class CuttingProxy:
         self._passes -= 1
         return self._passes < 0
 
-    def _has_let_go(self) -> bool:
-        """Reset connections, even those that were accepted while the proxy was closed and opened only now."""
-        for pair in self._pairs:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pair = _Pair(writer, *await asyncio.open_connection("127.0.0.1", self.target))
+        try:
+            await asyncio.gather(self._there(reader, pair), self._back(pair, writer))
+        finally:
             pair.reset()
-        return not self._pairs and not self._being_made
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            self._being_made += 1
-            try:
-                pair = _Pair(writer, *await asyncio.open_connection("127.0.0.1", self._target))
-                self._pairs.add(pair)
-            except BaseException:
-                writer.transport.abort()
-                raise
-            finally:
-                self._being_made -= 1
-            try:
-                await asyncio.gather(self._there(reader, pair), self._back(pair, writer))
-            finally:
-                self._pairs.discard(pair)
-                pair.reset()
 
     async def _there(self, reader: asyncio.StreamReader, pair: _Pair) -> None:
         with suppress(OSError):
@@ -151,13 +109,3 @@ class _Pair:
             with suppress(OSError, AttributeError):
                 handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTED)
             writer.transport.abort()
-
-
-@asynccontextmanager
-async def cutting_proxy(port: int, *, announces_its_port: bool = False) -> AsyncIterator[CuttingProxy]:
-    proxy = CuttingProxy(port, announces_its_port=announces_its_port)
-    await proxy.open()
-    try:
-        yield proxy
-    finally:
-        await proxy.close()

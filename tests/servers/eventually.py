@@ -35,7 +35,7 @@ async def close_server(server: asyncio.Server) -> None:
     loop = asyncio.get_running_loop()
     for listening in server.sockets:
         loop.remove_reader(listening.fileno())
-    await _some_turns()
+    await some_turns()
     server.close()
 
 
@@ -45,15 +45,16 @@ async def end_other_tasks() -> None:
     A task that is cancelled before it has begun would leave its connection open, and one that is aborted closes its
     socket a turn later.
     """
-    await _some_turns()
+    await some_turns()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await _some_turns()
+    await some_turns()
 
 
-async def _some_turns() -> None:
+async def some_turns() -> None:
+    """Let the loop finish what has begun: connections that were accepted, and sockets that are being closed."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 

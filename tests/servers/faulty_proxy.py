@@ -1,46 +1,28 @@
-"""A proxy to a server that holds bytes back, cuts connections, and cuts off clients, as a test orders. It runs on its
-own thread, so tests with and without an event loop can use it.
-"""
+"""A proxy to a server that holds bytes back, cuts connections, and cuts off clients, as a test orders."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from servers.eventually import close_server, end_other_tasks
-from servers.loop_thread import LoopThread
 from servers.processes import wait_until
+from servers.proxy import CHUNK, OwnThread
 
-CHUNK = 64 * 1024
 HELD_CHECK_S = 0.005
 
 
-class FaultyProxy:
-    """Forwards connections to a port of this machine."""
+class FaultyProxy(OwnThread):
+    """Forwards connections and can hold what they bring."""
 
-    def __init__(self, target: int, port: int = 0):
-        self.target = target
-        """The port of the server."""
+    def __init__(self, target: int):
+        super().__init__(target)
         self._holds_requests = False
         self._holds_answers = False
         self._isolated: frozenset[str] = frozenset()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.held_requests = 0
         """Bytes of requests that have arrived since requests are held."""
         self.held_answers = 0
         """Bytes of answers that have arrived since answers are held: the server has carried out those requests."""
-        self.accepted = 0
-        """Connections so far."""
-        self._thread = LoopThread()
-        self._thread.start()
-        self._server = self._thread.run(asyncio.start_server(self._accept, "127.0.0.1", port, backlog=1000))
-        self.port: int = self._server.sockets[0].getsockname()[1]
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
 
     def hold_requests(self) -> None:
         """Let nothing reach the server; requests are kept."""
@@ -61,7 +43,7 @@ class FaultyProxy:
 
     def cut(self) -> None:
         """Close all connections, and drop the bytes kept on them."""
-        self._thread.run(self._abort_all())
+        self.thread.run(self.end_all())
 
     def wait_for_answers(self) -> None:
         """Wait until the server has answered, and the answer is held."""
@@ -70,48 +52,17 @@ class FaultyProxy:
     def wait_for_requests(self) -> None:
         wait_until(lambda: self.held_requests > 0, "a request is held")
 
-    def close(self) -> None:
-        self._thread.run(self._close())
-        self._thread.close()
-
-    # --- on the thread --------------------------------------------------------------------------------------------
-
-    async def _abort_all(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _close(self) -> None:
-        await close_server(self._server)
-        await end_other_tasks()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.accepted += 1
-        writers = [writer]
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        source = writer.get_extra_info("peername")[0]
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
+        there = asyncio.create_task(self._pump(reader, to_server, source, is_answer=False))
+        back = asyncio.create_task(self._pump(from_server, writer, source, is_answer=True))
         try:
-            source = writer.get_extra_info("peername")[0]
-            self._writers.add(writer)
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
-            writers.append(server_writer)
-            self._writers.add(server_writer)
-            there = asyncio.create_task(self._pump(reader, server_writer, source, is_answer=False))
-            back = asyncio.create_task(self._pump(server_reader, writer, source, is_answer=True))
-            try:
-                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                there.cancel()
-                back.cancel()
-        except (OSError, TypeError, asyncio.CancelledError):  # TypeError: the connection is closed already
-            pass
+            await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in writers:
-                each.transport.abort()
-                self._writers.discard(each)
-            self._tasks.discard(task)
+            there.cancel()
+            back.cancel()
+            to_server.transport.abort()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, *, is_answer: bool
@@ -126,13 +77,3 @@ class FaultyProxy:
                     await asyncio.sleep(HELD_CHECK_S)
                 writer.write(chunk)
                 await writer.drain()
-
-
-@contextmanager
-def faulty_proxy(target: int, port: int = 0) -> Iterator[FaultyProxy]:
-    """Open a proxy to a port, on a given port or a free one."""
-    proxy = FaultyProxy(target, port)
-    try:
-        yield proxy
-    finally:
-        proxy.close()

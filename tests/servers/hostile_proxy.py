@@ -1,20 +1,15 @@
-"""A proxy to a server that becomes hostile on a test's command: then a fault of the test answers instead of the server.
-It runs on its own thread, so that tests without an event loop can use it.
-"""
+"""A proxy to a server that becomes hostile on command: then a fault of the test answers instead of the server."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 from collections.abc import Awaitable, Callable
 
-from servers.eventually import close_server
-from servers.loop_thread import LoopThread
 from servers.passing_back import pass_back
+from servers.proxy import CHUNK, OwnThread
 
-CHUNK = 64 * 1024
 ABORTED = struct.pack("ii", 1, 0)
 """For SO_LINGER: closing sends a reset."""
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
@@ -67,118 +62,38 @@ class Peer:
 Fault = Callable[[Peer], Awaitable[None]]
 
 
-class HostileProxy:
-    """Forwards connections to a port of this machine for as long as no fault is set."""
+class HostileProxy(OwnThread):
+    """Forwards connections for as long as no fault is set."""
 
-    def __init__(self, target: int, *, announces_its_port: bool = False, tls: ssl.SSLContext | None = None):
-        """`announces_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its
-        own port.
-
-        With `tls` clients speak TLS up to here, PostgreSQL's after they have asked.
-        """
-        self._target = target
-        self._announced_port = target if announces_its_port else None
-        self._tls = tls
+    def __init__(self, target: int, *, announces_its_port: bool = False):
+        super().__init__(target, announces_its_port=announces_its_port)
         self._fault: Fault | None = None
         self._word = b""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self._thread = LoopThread()
-        self.port = 0
-        self.accepted = 0
-        self.now = 0
-        """Connections that are open."""
-        self.most = 0
-        """The maximum of connections that were open at the same time."""
-
-    def __enter__(self) -> HostileProxy:
-        self._thread.start()
-        self._thread.run(self._open())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.run(self._close())
-        self._thread.close()
 
     def turn(self, fault: Fault, word: bytes = b"") -> None:
         """Let the fault answer every connection from its next request on, or only requests with this word."""
-        self._thread.call_soon(self._turn, fault, word)
+        self.thread.call_soon(self._turn, fault, word)
 
     def come_back(self) -> None:
         """Be the good server again; connections are reset, as by a restart."""
-        self._thread.run(self._come_back())
+        self.thread.run(self._come_back())
 
     def _turn(self, fault: Fault, word: bytes) -> None:
         self._fault, self._word = fault, word
         self.most = self.now
 
-    async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
-        self.port = self._server.sockets[0].getsockname()[1]
-
     async def _come_back(self) -> None:
         self._fault = None
-        await self._end_all()
+        await self.end_all()
 
-    async def _close(self) -> None:
-        assert self._server is not None
-        await close_server(self._server)
-        await self._end_all()
-
-    async def _end_all(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.accepted += 1
-        self.now += 1
-        self.most = max(self.most, self.now)
-        try:
-            await self._answer(reader, writer)
-        except (OSError, EOFError, asyncio.CancelledError):
-            pass
-        finally:
-            self.now -= 1
-            self._tasks.discard(task)
-            writer.transport.abort()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._fault is not None and not self._word and self._tls is None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._fault is not None and not self._word:
             await self._fault(Peer(reader, writer, b""))
             return
-        first = await self._speak_tls(reader, writer) if self._tls is not None else b""
-        if self._fault is not None and not self._word:
-            await self._fault(Peer(reader, writer, first))
-            return
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
-        try:
-            await self._forward(reader, writer, from_server, to_server, first)
-        finally:
-            to_server.transport.abort()
-
-    async def _speak_tls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """Return the bytes that arrived unencrypted before, if they were no request for TLS."""
-        assert self._tls is not None
-        await writer.start_tls(self._tls)
-        return b""
-
-    async def _forward(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        from_server: asyncio.StreamReader,
-        to_server: asyncio.StreamWriter,
-        first: bytes,
-    ) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
         back = asyncio.create_task(pass_back(from_server, writer, self._announced_port, self.port))
         try:
-            while chunk := first or await reader.read(CHUNK):
-                first = b""
+            while chunk := await reader.read(CHUNK):
                 if self._fault is not None and self._word in chunk:
                     back.cancel()
                     await asyncio.wait((back,))
@@ -188,3 +103,4 @@ class HostileProxy:
                 await to_server.drain()
         finally:
             back.cancel()
+            to_server.transport.abort()

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "pannier_sidecar")
-PATIENCE = 30.0
-"""Timeout in seconds; on an idle machine everything takes milliseconds."""
+PATIENCE = 60.0
+"""Timeout in seconds; on an idle machine everything takes milliseconds, on a busy one the start alone half a minute."""
 
 
 class Pannier:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servers.faulty_proxy import FaultyProxy, faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.processes import free_port
 from servers.redis_server import (
     MASTER_NAME,
@@ -68,7 +68,7 @@ class Net:
 
     def add(self, stack: ExitStack, ports: int = 1) -> Place:
         """Reserve proxies for a server with this many ports."""
-        proxies = [stack.enter_context(faulty_proxy(free_port())) for _ in range(ports)]
+        proxies = [stack.enter_context(FaultyProxy(free_port())) for _ in range(ports)]
         place = Place(f"127.0.0.{len(self.places) + 10}", proxies)
         self.places.append(place)
         return place

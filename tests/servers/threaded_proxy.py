@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from servers.cutting_proxy import CuttingProxy, Where
-from servers.eventually import end_other_tasks
-from servers.loop_thread import LoopThread
+from servers.processes import wait_until
+from servers.proxy import OwnThread
 
 Gone = Literal["refused", "silent"]
 
 
-class ThreadedProxy:
+class ThreadedProxy(OwnThread, CuttingProxy):
     """Forwards connections to a port of this machine, until `go_away` is called."""
-
-    def __init__(self, port: int, *, announces_its_port: bool = False):
-        self._proxy = CuttingProxy(port, announces_its_port=announces_its_port)
-        self._thread = LoopThread()
-
-    def __enter__(self) -> ThreadedProxy:
-        self._thread.start()
-        self._thread.run(self._proxy.open())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.run(self._proxy.close())
-        self._thread.run(end_other_tasks())
-        self._thread.close()
-
-    @property
-    def port(self) -> int:
-        return self._proxy.port
-
-    @property
-    def address(self) -> str:
-        return self._proxy.address
 
     def go_away(self, how: Gone) -> None:
         """Reset and refuse connections, or let nothing pass any more on open and new ones."""
         if how == "silent":
-            self._proxy.is_silent = True
+            self.is_silent = True
         else:
-            self._thread.run(self._proxy.close())
+            self.thread.run(self.close())
 
     def come_back(self) -> None:
-        if self._proxy.is_silent:
-            self._thread.run(self._proxy.close())  # bytes that waited in the proxy do not arrive later
-            self._proxy.is_silent = False
-        self._thread.run(self._proxy.open())
+        if self.is_silent:
+            self.thread.run(self.close())  # bytes that waited in the proxy do not arrive later
+            self.is_silent = False
+        self.thread.run(self.open())
 
-    def arm(self, where: Where, word: bytes) -> None:
-        """Do as `CuttingProxy.arm` does."""
-        self._thread.call_soon(self._proxy.arm, where, word)
+    def arm(self, where: Where, word: bytes, passes: int = 0) -> None:
+        self.thread.call_soon(super().arm, where, word, passes)
 
-    def cut_when_met(self) -> None:
-        """Reset the connection of the awaited request, a moment after it was passed on."""
-        self._thread.run(self._cut())
-
-    async def _cut(self) -> None:
-        await self._proxy.met()
-        await asyncio.sleep(0.2)
-        self._proxy.cut()
+    def cut_when(self, is_done: Callable[[], object]) -> None:
+        """Reset the connection of the awaited request when the server has done what it asks for."""
+        wait_until(lambda: self.held, "the request")
+        wait_until(is_done, "the server's work")
+        self.thread.call_soon(self.cut)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hostile.effort import Effort
-from servers.faulty_proxy import faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
 from servers.memcached_server import single
@@ -17,7 +17,7 @@ Promise = Callable[..., None]
 
 async def test_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise) -> None:
     rounds = effort.times(3, 40)
-    with single(tmp_path) as server, faulty_proxy(server.port) as proxy:
+    with single(tmp_path) as server, FaultyProxy(server.port) as proxy:
         proxies = ({"hosts": server.address}, {"hosts": proxy.address})
         async with at_work("state.memcached", {"timeout": 0.5}, *proxies) as history:
             for _ in range(rounds):

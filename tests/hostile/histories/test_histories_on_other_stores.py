@@ -13,7 +13,7 @@ import pytest
 from conformance.in_one_place import InOnePlace
 from hostile.effort import Effort
 from servers import etcd_server
-from servers.cutting_proxy import CuttingProxy, cutting_proxy
+from servers.cutting_proxy import CuttingProxy
 from servers.database import Database, Server
 from servers.databases import named
 from servers.history import PROMISED, History, at_work
@@ -77,7 +77,7 @@ async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promis
     rounds = effort.times(1, 15)
     setup = PROXY_SETUPS[subject.name]
     with subject.serve(tmp_path) as server:
-        async with cutting_proxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
+        async with CuttingProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
             async with both(subject, server, proxy) as stores:
                 async with History(stores, tag=TAG) as history:
                     for _ in range(rounds):

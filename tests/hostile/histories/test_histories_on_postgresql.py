@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hostile.effort import Effort
-from servers.faulty_proxy import faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
 from servers.pgbouncer_server import MODES, PgBouncerServer, pooled
@@ -24,7 +24,7 @@ DURABLE = ("fsync=on",)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise, version: str) -> None:
     rounds = effort.times(1, 12)
-    with running(tmp_path, *DURABLE) as server, faulty_proxy(server.port) as proxy:
+    with running(tmp_path, *DURABLE) as server, FaultyProxy(server.port) as proxy:
         through_proxy = {"connectionString": f"postgresql://admin@{proxy.address}/postgres"}
         proxies = (server.settings, through_proxy)
         async with at_work("state.postgresql", {"timeout": 1.0}, *proxies, version=version) as history:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hostile.effort import Effort
 from redis.exceptions import RedisError
 from servers.eventually import until
-from servers.faulty_proxy import faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
 from servers.redis_server import RedisServer, cluster, follows, single, watched_by_sentinels
@@ -19,7 +19,7 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 async def test_killed_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise) -> None:
     rounds = effort.times(2, 25)
-    with single(tmp_path, *DURABLE) as server, faulty_proxy(server.port) as proxy:
+    with single(tmp_path, *DURABLE) as server, FaultyProxy(server.port) as proxy:
         proxies = (server.settings, {"redisHost": proxy.address})
         async with at_work("state.redis", {"readTimeout": 0.5}, *proxies) as history:
             for _ in range(rounds):

@@ -11,7 +11,7 @@ from hostile.effort import Effort
 from servers.database import Database, Server
 from servers.databases import named
 from servers.eventually import eventually
-from servers.hanging_proxy import HangingProxy, hanging_proxy
+from servers.hanging_proxy import HangingProxy
 from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
@@ -62,7 +62,7 @@ async def test_calls_that_time_out_leave_no_more_connections_than_there_may_be(
     calls = effort.times(300, 1500)
     setup = PROXY_SETUPS[subject.name]
     with subject.serve(tmp_path) as server:
-        async with hanging_proxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
+        async with HangingProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
             async with over(proxy, subject, server) as store:
                 await eventually(lambda: store.set(Set(KEY, b"1")))
                 proxy.word = KEY.encode()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from servers.cutting_proxy import CuttingProxy, cutting_proxy
+from servers.cutting_proxy import CuttingProxy
 from servers.database import Database, ProxySetup, Server
 from servers.eventually import eventually
 from servers.proxy_setups import PROXY_SETUPS
@@ -63,7 +63,7 @@ async def both(subject: Database, server: Server) -> AsyncIterator[Both]:
     kind: Any = registry.load(subject.store_type, subject.store_version)
     setup = PROXY_SETUPS[subject.name]
     async with (
-        cutting_proxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy,
+        CuttingProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy,
         opened(kind(subject.typed(server.settings))) as theirs,
     ):
         through = subject.typed({**server.settings, **setup.names(proxy.port)})

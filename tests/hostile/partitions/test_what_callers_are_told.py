@@ -1,5 +1,6 @@
 """The answer to an app over HTTP and gRPC if a write's answer was lost, and the value that it finds afterwards."""
 
+import asyncio
 import json
 import threading
 from pathlib import Path
@@ -10,12 +11,17 @@ from urllib.request import Request, urlopen
 import grpc
 import pytest
 from servers.component_files import component
+from servers.database import Database, Server
 from servers.databases import named
 from servers.grpc_calls import outcome
 from servers.grpc_protos import DAPR
-from servers.pannier_process import Pannier, serving
+from servers.opened_store import opened
+from servers.pannier_process import PATIENCE, Pannier, serving
 from servers.proxy_setups import PROXY_SETUPS
 from servers.threaded_proxy import ThreadedProxy
+
+from pannier_sidecar.state.requests import Get
+from pannier_sidecar.stores import registry
 
 READ_FIRST = "read the key before writing again"
 SAVE = "/v1.0/state/statestore"
@@ -24,7 +30,7 @@ SAVE = "/v1.0/state/statestore"
 def http_save(process: Pannier, key: str) -> tuple[int, str, str]:
     body = json.dumps([{"key": key, "value": 1}]).encode()
     try:
-        with urlopen(Request(f"http://127.0.0.1:{process.port()}{SAVE}", body), timeout=30) as answer:
+        with urlopen(Request(f"http://127.0.0.1:{process.port()}{SAVE}", body), timeout=PATIENCE) as answer:
             return answer.status, "", ""
     except HTTPError as error:
         with error:
@@ -35,6 +41,17 @@ def http_save(process: Pannier, key: str) -> tuple[int, str, str]:
 def grpc_save(process: Pannier, key: str) -> tuple[grpc.StatusCode, str]:
     states = [{"key": key, "value": b"1"}]
     return outcome(process.grpc_port(), DAPR, "SaveState", store_name="statestore", states=states)
+
+
+def is_written(subject: Database, server: Server, key: str) -> bool:
+    """Return whether the server has the key, asked past the proxy."""
+
+    async def ask() -> bool:
+        kind: Any = registry.load(subject.store_type, subject.store_version)
+        async with opened(kind(subject.typed(server.settings))) as store:
+            return await store.get(Get(f"shop||{key}")) is not None
+
+    return asyncio.run(ask())
 
 
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
@@ -54,8 +71,8 @@ def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, 
                 proxy.arm("after", key.encode())
                 saving = threading.Thread(target=lambda save=save, key=key: answers.append(save(process, key)))
                 saving.start()
-                proxy.cut_when_met()
-                saving.join(30)
+                proxy.cut_when(lambda key=key: is_written(subject, server, key))
+                saving.join(PATIENCE)
                 process.until(lambda key=key: process.call(f"{SAVE}/{key}") == (200, "1"), "what was written")
     (status, code, message), (grpc_status, details) = answers
     own = "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else "ERR_STATE_SAVE"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from servers.eventually import eventually
-from servers.faulty_proxy import FaultyProxy, faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost, lost_behind_another_write
 from servers.memcached_server import MemcachedServer, single
 from servers.opened_store import opened
@@ -30,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[MemcachedServer]:
 
 @pytest.fixture
 def proxy(server: MemcachedServer) -> Iterator[FaultyProxy]:
-    with faulty_proxy(server.port) as proxy:
+    with FaultyProxy(server.port) as proxy:
         yield proxy
 
 

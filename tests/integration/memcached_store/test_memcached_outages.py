@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 from servers.eventually import eventually
-from servers.faulty_proxy import faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.memcached_server import MemcachedServer, owner, single
 from servers.opened_store import opened
 
@@ -151,7 +151,7 @@ async def test_where_no_server_answers_the_store_does_not_open(tmp_path: Path) -
 
 async def test_an_outage_that_lasts_costs_each_call_nothing(server: MemcachedServer) -> None:
     """One call at a time tries to reach a server that does not even refuse; the others do not wait for it."""
-    with faulty_proxy(server.port) as proxy:
+    with FaultyProxy(server.port) as proxy:
         async with opened(MemcachedStore({"hosts": proxy.address, "timeout": 1.0})) as store:
             proxy.hold_requests()
             proxy.cut()

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from integration.moving_state.conftest import TO_BULKS
-from servers.blocking_proxy import blocked_after
+from servers.blocking_proxy import BlockingProxy
 from servers.places import Desk, Place, numbered, outcome
 from servers.redis_server import RedisServer
 
@@ -38,7 +38,7 @@ async def test_stopped_it_ends_cleanly_and_says_how_to_go_on(
     desk: Desk, sqlite_place: Place, redis: RedisServer, redis_place: Place, number: signal.Signals
 ) -> None:
     await sqlite_place.save(*numbered(1000))
-    with blocked_after(60_000, redis.port) as proxy:
+    with BlockingProxy(redis.port, 60_000) as proxy:
         blocked = Place(desk.folder / "blocked.yaml", "state.redis", {"redisHost": f"127.0.0.1:{proxy.port}"})
         running = desk.start("copy", "--from", sqlite_place.file, "--to", blocked.file)
         proxy.wait_until_blocked()
@@ -76,7 +76,7 @@ async def test_a_server_that_is_down_ends_it_with_advice(
     desk: Desk, sqlite_place: Place, redis: RedisServer, redis_place: Place
 ) -> None:
     await sqlite_place.save(*numbered(1000))
-    with blocked_after(60_000, redis.port) as proxy:
+    with BlockingProxy(redis.port, 60_000) as proxy:
         settings = {"redisHost": f"127.0.0.1:{proxy.port}", "redisMaxRetries": 0, "readTimeout": "200ms"}
         settings |= {"dialTimeout": "200ms", "writeTimeout": "200ms"}
         blocked = Place(desk.folder / "blocked.yaml", "state.redis", settings)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 from servers.eventually import eventually, until
-from servers.faulty_proxy import FaultyProxy, faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.lost_answers import (
     Call,
     answer_held,
@@ -50,7 +50,7 @@ TRANSACTION: dict[str, Call] = {"transaction": lambda store: store.transact([Set
 
 @pytest.fixture
 def proxy(server: PostgreSQLServer) -> Iterator[FaultyProxy]:
-    with faulty_proxy(server.port) as proxy:
+    with FaultyProxy(server.port) as proxy:
         yield proxy
 
 
@@ -157,7 +157,7 @@ async def test_a_server_that_became_a_standby_is_left_for_the_new_primary(tmp_pa
     with (
         running(tmp_path / "old") as old,
         running(tmp_path / "new") as new,
-        faulty_proxy(old.port) as proxy,
+        FaultyProxy(old.port) as proxy,
     ):
         settings = {"connectionString": f"postgresql://admin@{proxy.address}/postgres", "timeout": 5.0}
         async with opening("state.postgresql", settings) as open_one:

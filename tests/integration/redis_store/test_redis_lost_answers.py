@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from servers.eventually import eventually
-from servers.faulty_proxy import FaultyProxy, faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.lost_answers import (
     Call,
     answer_held,
@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def proxy(server: RedisServer) -> Iterator[FaultyProxy]:
     with server.client() as client:
         client.flushall()
-    with faulty_proxy(server.port) as proxy:
+    with FaultyProxy(server.port) as proxy:
         yield proxy
 
 
