@@ -1,13 +1,16 @@
 """DynamoDB is unreachable, hangs or loses answers: calls end in time, and nothing happens twice."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from servers.dynamodb_server import DynamoDBServer, running
 from servers.eventually import eventually, until
+from servers.hanging_proxy import HangingProxy
 from servers.http_proxy import HttpProxy, http_proxy
 from servers.load import Load
 from servers.opened_store import opened
@@ -15,6 +18,7 @@ from servers.opened_store import opened
 from pannier_sidecar.state.errors import (
     ETagMismatchError,
     OutcomeUnknownError,
+    StoreError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -70,6 +74,30 @@ async def test_opening_without_a_listener_names_the_address(server: DynamoDBServ
     with pytest.raises(StoreUnavailableError, match="DynamoDB at http://127.0.0.1:9 can't do it now"):
         await store.open()
     await store.close()
+
+
+async def test_connections_are_limited_after_an_opening_that_failed(server: DynamoDBServer, table: str) -> None:
+    proxy = HangingProxy(urlsplit(server.endpoint).port or 80)
+    await proxy.open()
+    await proxy.close()
+    endpoint = f"http://127.0.0.1:{proxy.port}"
+    store = DynamoDBStore({**server.settings(table), "endpoint": endpoint, "timeout": 0.5, "maxConnections": 5})
+    with pytest.raises(StoreUnavailableError):
+        await store.open()
+    async with proxy:
+        await eventually(store.open)
+        proxy.word = b"hung"
+        for _ in range(4):
+            await asyncio.gather(*(error_of(store.get(Get("hung"))) for _ in range(10)))
+        assert proxy.most <= 5 + 2, "one or two are counted for an instant after the store has closed them"
+        proxy.release()
+        await store.close()
+
+
+async def error_of(call: Awaitable[object]) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        await call
+    return caught.value
 
 
 def through(proxy: HttpProxy, server: DynamoDBServer, table: str) -> DynamoDBStore:

@@ -51,8 +51,9 @@ class Client:
 
     async def open(self, resources: AsyncExitStack) -> None:
         """Make the client, which lives until `resources` are closed; nothing is sent yet. Raises StoreRefusedError."""
-        resources.callback(self._connections.close)
         settings = self._settings
+        self._connections = Connections(settings.max_connections, settings.timeout)  # none that were closed before
+        resources.callback(self._connections.close)
         config = AioConfig(
             connect_timeout=settings.timeout,
             read_timeout=settings.timeout,
