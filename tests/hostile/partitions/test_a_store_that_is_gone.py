@@ -21,10 +21,11 @@ from servers.threaded_proxy import Gone, ThreadedProxy
 from pannier_crds.catalogue import component_type
 
 CALLS = 50
-AT_ONCE_S = 1.5
-"""Limit for a call on a busy machine; it takes a millisecond on an idle one, and timeouts of stores are 2 s and
-more.
+AT_ONCE_S = 4.0
+"""Limit for a call on a busy machine; it takes a millisecond on an idle one, and a call that waits for the store takes
+TIMEOUT at least.
 """
+TIMEOUT = "6s"
 SILENT = ("redis", "etcd", "consul")
 
 
@@ -62,12 +63,12 @@ def components(folder: Path, subject: Database, settings: dict[str, Any]) -> Pat
 
 
 def with_timeout(subject: Database, settings: dict[str, Any]) -> dict[str, Any]:
-    """End calls of a silent store within two seconds, if a component can configure that."""
+    """End calls of a silent store within TIMEOUT, if a component can configure that."""
     kind = component_type(subject.store_type, subject.store_version)
     assert kind is not None
     known = {field.name for field in kind.fields}
     limits: dict[str, Any] = {
-        name: "2s" for name in ("timeout", "readTimeout", "dialTimeout", "operationTimeout") if name in known
+        name: TIMEOUT for name in ("timeout", "readTimeout", "dialTimeout", "operationTimeout") if name in known
     }
     return {**settings, **limits}
 

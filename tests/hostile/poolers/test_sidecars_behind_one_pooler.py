@@ -26,9 +26,9 @@ def saved(state: str) -> None:
 
 
 def ask(state: str, method: str, pattern: str, until: float) -> Counter[int]:
-    """Repeat a call, with one key after another, and count the answers by kind."""
+    """Make a call, repeat it with one key after another, and count the answers by kind."""
     statuses: Counter[int] = Counter()
-    while time.monotonic() < until:
+    while not statuses or time.monotonic() < until:
         statuses[call(f"{state}/{pattern.format(statuses.total() % KEYS)}", method)[0]] += 1
     return statuses
 
@@ -102,9 +102,10 @@ def test_no_increment_is_lost_or_made_twice(
 
 
 def increment(state: str, until: float) -> int:
-    """Increment one key until the time is over, and return how many increments succeeded."""
-    made = 0
-    while time.monotonic() < until:
+    """Try to increment one key, once and until the time is over; return how many increments succeeded."""
+    made = tried = 0
+    while not tried or time.monotonic() < until:
+        tried += 1
         with urllib.request.urlopen(f"{state}/sum", timeout=30) as answer:
             etag, value = answer.headers["ETag"], int(answer.read())
         item = {"key": "sum", "value": value + 1, "etag": etag.strip('"'), "options": {"concurrency": "first-write"}}

@@ -141,6 +141,12 @@ class Serving:
         """The open connections."""
         return cast("list[HttpConnection]", list(self.listener.open))
 
+    def pass_time(self, seconds: float) -> None:
+        """Let the server check its time limits as if these seconds had passed since the last time."""
+        self.listener.tick(self.listener.now + seconds)
+        for connection in self.connections:
+            connection.sweep()
+
     async def connect(self, *, receive_buffer: int | None = None) -> Wire:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if receive_buffer is not None:

@@ -267,25 +267,32 @@ async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> No
 
 
 @pytest.mark.transport
-async def test_the_time_that_a_slow_store_takes_does_not_count_against_the_client(fast_clock: None) -> None:
+async def test_the_time_that_a_slow_store_takes_does_not_count_against_the_client(stopped_clock: None) -> None:
     gate = Gate()
-    async with serving(gate.answer, http_limits(receiving=0.1, idle=0.1)) as here:
+    async with serving(gate.answer, http_limits(receiving=10, idle=10)) as here:
         wire = await here.connect()
         third = get("/third")
         await wire.send(get("/first") + get("/second") + third[:-5])
-        await asyncio.sleep(0.5)
+        await until(lambda: len(gate.calls) == 1, "the first call")
+        here.pass_time(100)
         gate.open()
         assert (await wire.answer()).body == b"/first"
         assert (await wire.answer()).body == b"/second"
+        here.pass_time(9)
         assert (await wire.ask(third[-5:])).body == b"/third"
 
 
 @pytest.mark.transport
-async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
-    async with serving(limits=http_limits(idle=0.2)) as here:
+async def test_an_idle_connection_is_closed(stopped_clock: None) -> None:
+    async with serving(limits=http_limits(idle=10)) as here:
         fresh, used = await here.connect(), await here.connect()
+        await until(lambda: len(here.listener.open) == 2, "the connections")
+        here.pass_time(9)
         assert await used.is_usable()
+        here.pass_time(9)
         assert await fresh.rest() == b""
+        assert await used.is_usable()
+        here.pass_time(11)
         assert await used.rest() == b""
         await until(lambda: not here.listener.open, "both gone")
 

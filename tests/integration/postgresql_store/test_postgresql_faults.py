@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from servers.eventually import eventually, until
-from servers.faulty_proxy import faulty_proxy
+from servers.faulty_proxy import FaultyProxy
 from servers.load import Load
 from servers.postgresql_server import PostgreSQLServer, locked, running
 from servers.processes import free_port
@@ -254,7 +254,7 @@ async def test_without_prepared_statements_it_serves_too(open_store) -> None:
 async def test_if_connections_are_accepted_but_not_answered_one_is_tried_at_a_time(
     server: PostgreSQLServer, open_store
 ) -> None:
-    with faulty_proxy(server.port) as proxy:
+    with FaultyProxy(server.port) as proxy:
         settings = {"connectionString": f"postgresql://admin@{proxy.address}/postgres", "timeout": 0.3}
         store = await opened_in_time(open_store, **settings, maxConns=20)
         proxy.hold_requests()
@@ -271,8 +271,8 @@ async def test_if_connections_are_accepted_but_not_answered_one_is_tried_at_a_ti
 async def test_after_a_failure_calls_are_refused_at_once_until_the_server_is_back(
     server: PostgreSQLServer, open_store
 ) -> None:
-    with faulty_proxy(server.port) as proxy:
-        store = await open_store(connectionString=f"postgresql://admin@{proxy.address}/postgres", timeout=5.0)
+    with FaultyProxy(server.port) as proxy:
+        store = await open_store(connectionString=f"postgresql://admin@{proxy.address}/postgres", timeout=9.0)
         proxy.hold_requests()
         proxy.cut()
         await faults_of(*(store.get(Get("k")) for _ in range(8)))
@@ -280,7 +280,7 @@ async def test_after_a_failure_calls_are_refused_at_once_until_the_server_is_bac
         await asyncio.sleep(1)
         started = monotonic()
         ends = await faults_of(*(store.get(Get("k")) for _ in range(50)))
-        assert monotonic() - started < 2.5
+        assert monotonic() - started < 6, "each waited for the server"
         assert all(type(end) is StoreUnavailableError for end in ends)
         proxy.heal()
         await eventually(lambda: store.get(Get("k")))
