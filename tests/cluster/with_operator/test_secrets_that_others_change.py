@@ -116,7 +116,7 @@ def test_an_immutable_secret_stops_one_app_and_no_other(user: User) -> None:
     )
     assert "'orders-pannier'" in found["message"]
     assert "is immutable; scale the app to 0, delete the Secret" in found["message"]
-    assert user.condition("statestore", "Ready")["status"] == "True", "which has not changed"
+    assert user.condition("statestore", "Ready")["status"] == "True", "the first component has not changed"
     user.kubectl("scale", "deployment/orders", "--replicas=0")
     user.kubectl("wait", "--for=delete", "pod", "-l", "app=orders", "--timeout=60s")
     user.kubectl("delete", "secret", "orders-pannier")

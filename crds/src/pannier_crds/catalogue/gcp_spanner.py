@@ -12,7 +12,7 @@ from pannier_crds.catalogue.timeouts import timeout
 _TABLE_NAME: Final = Form(
     r"(?a:[A-Za-z]\w{0,127}(\.[A-Za-z]\w{0,127})?)",
     "a table name",
-    "write letters, digits and underscores, starting with a letter, and before a dot the schema if there is one",
+    "write TABLE or SCHEMA.TABLE; each is letters, digits and underscores, and starts with a letter",
 )
 
 FIELDS: Final = (

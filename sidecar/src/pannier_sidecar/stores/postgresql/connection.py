@@ -1,8 +1,9 @@
 """One connection, which leaves nothing behind that could disturb another client.
 
 Behind a pooler (PgBouncer, Odyssey, a cloud's proxy) each statement may run on another connection of the server, which
-other clients use before and after. So a statement is prepared under a name that no other client ever uses, or, where a
-pooler is found, under none: then it is parsed, bound and executed in one message. docs/decisions/0013 says more.
+other clients use before and after. If a pooler is found, statements therefore have no name, and each call parses, binds
+and executes its statement in one message. Otherwise each statement is prepared under a name that no other client ever
+uses, because there may be a pooler that was not found. See docs/decisions/0013.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "
 
 
 connect_utils.protocol.Protocol = BoundedProtocol
-"""The client library has no parameter for it."""
+"""Replaced here because the client library has no parameter for the protocol class."""
 
 
 class Connection:

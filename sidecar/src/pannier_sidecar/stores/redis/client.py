@@ -1,4 +1,4 @@
-"""Which server gets a call, and when the call is made again.
+"""Decides which server gets a call, and when the call is made again.
 
 The fast path is `call`, which sends on an existing connection. Everything else is in `call_with_retries`.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .settings import RedisSettings
 
 PAUSE_IN_TRANSITION_S: Final = 0.05
-"""Seconds between attempts while the server answers that it cannot do the call now."""
+"""Seconds between attempts while the server answers that it cannot carry out the call yet."""
 MAX_ERRORS: Final = 200
 """Attempts after which an error that should be temporary is raised."""
 
