@@ -84,8 +84,10 @@ class Store(ABC):
     """Maximum number of operations in a transaction; None: the store has no limit."""
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take typed settings by the catalogue's canonical names, durations in seconds; do no I/O yet."""
-        self._given = settings
+        """Take typed settings by the catalogue's canonical names, durations in seconds; connect to nothing yet.
+
+        Raises StoreRefusedError for a setting that cannot work, and says what to write instead.
+        """
         self._resources = AsyncExitStack()
 
     async def open(self) -> None:

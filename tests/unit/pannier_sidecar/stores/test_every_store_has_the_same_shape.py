@@ -24,6 +24,16 @@ def test_settings_are_read_by_read_settings(package: Path) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_settings_are_read_once_when_a_store_is_made(package: Path) -> None:
+    """Wrong settings are refused before anything is opened, and no store has a state in which it has none."""
+    classes = [each for each in ast.parse((package / "store.py").read_text()).body if isinstance(each, ast.ClassDef)]
+    made = [each for of_class in classes for each in of_class.body if getattr(each, "name", "") == "__init__"]
+    read = "self._settings = read_settings(settings)"
+    assert [ast.unparse(each).count(read) for each in made if "Mapping" in ast.unparse(each)] == [1]
+    assert (package / "store.py").read_text().count("read_settings(") == 1
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 def test_errors_are_translated_by_translate(package: Path) -> None:
     translate = functions(package / "errors.py")["translate"]
     assert translate.args.args[0].arg == "error"

@@ -48,7 +48,7 @@ class CassandraStore(Store):
     max_key_bytes = 65535
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._key_locks = KeyLocks(self._settings.timeout)

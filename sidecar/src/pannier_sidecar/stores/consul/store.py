@@ -36,16 +36,15 @@ class ConsulStore(Store):
     max_transaction = layout.MAX_OPERATIONS
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
-        self._prefix = ""
+        self._settings = read_settings(settings)
+        self._prefix = self._settings.prefix
         self._limits = Limits()
         self._opened: tuple[Client, ExpirySweeper] | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        settings = read_settings(self._given)
-        self._prefix = settings.prefix
-        client = Client(settings)
+        client = Client(self._settings)
         resources.push_async_callback(client.close)
         sweeper = ExpirySweeper(client)
         resources.push_async_callback(sweeper.close)
@@ -53,8 +52,8 @@ class ConsulStore(Store):
         await self.ping()
         await self._prove_permissions()
         self._limits = await client.limits()
-        if settings.cleanup_interval:
-            sweeper.sweep_every(settings.cleanup_interval, self._sweep_all)
+        if self._settings.cleanup_interval:
+            sweeper.sweep_every(self._settings.cleanup_interval, self._sweep_all)
 
     async def ping(self) -> None:
         if not await self._client.leader():

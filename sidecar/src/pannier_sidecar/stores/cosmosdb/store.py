@@ -13,10 +13,11 @@ from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue, or_error
 
-from . import errors, settings, writing
+from . import errors, writing
 from .client import Client, sign_in
 from .errors import CLIENT_ERRORS, WHEN_CLOSED
 from .layout import MAX_ID_BYTES, Item, checked_item, id_of, partition_of, stored_value
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -39,20 +40,21 @@ class CosmosDBStore(Store):
     max_key_bytes = MAX_ID_BYTES
     max_transaction = writing.MAX_STEPS
 
-    def __init__(self, given: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
-        super().__init__(given)
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
+        super().__init__(settings)
+        self._settings = read_settings(settings)
         self._opened: Client | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        wanted = settings.read_settings(self._given)
+        settings = self._settings
         try:
-            async with asyncio.timeout(wanted.timeout):
-                self._opened = await sign_in(wanted, resources)
+            async with asyncio.timeout(settings.timeout):
+                self._opened = await sign_in(settings, resources)
         except CLIENT_ERRORS as error:
-            raise errors.translate(error, wanted, is_write=False) from error
+            raise errors.translate(error, settings, is_write=False) from error
         except errors.PARSE_ERRORS as error:
-            raise errors.not_understood(wanted, is_write=False) from error
+            raise errors.not_understood(settings, is_write=False) from error
         resources.callback(self._forget)
 
     def _forget(self) -> None:

@@ -39,13 +39,18 @@ class DynamoDBStore(Store):
     max_transaction = 100
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
-        given = read_settings(settings)
+        self._settings = read_settings(settings)
         self._layout = Layout(
-            given.table, given.partition_key, given.ttl_attribute, fresh_etags(), given.shown_table, given.shown_key
+            self._settings.table,
+            self._settings.partition_key,
+            self._settings.ttl_attribute,
+            fresh_etags(),
+            self._settings.shown_table,
+            self._settings.shown_key,
         )
-        self._client = Client(given, self._layout)
+        self._client = Client(self._settings, self._layout)
 
     async def _open(self, resources: AsyncExitStack) -> None:
         await self._client.open(resources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pannier_crds.addresses.hosts import HostPort, http_url_list
 from pannier_crds.given_settings import GivenSettings
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from pannier_crds.secret import Secret
     from pannier_sidecar.state.store import Setting
-
-_TYPE: Final = "state.etcd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,8 @@ class EtcdSettings:
     password: Secret
     timeout: float
     """Seconds that a call may take."""
+    max_operations: int
+    """How many a transaction may have: the servers' max-txn-ops."""
 
     where: str
     """The endpoints, for messages."""
@@ -49,7 +49,7 @@ class EtcdSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> EtcdSettings:
     """Return the settings. Raises StoreRefusedError naming the one that is wrong."""
-    given = GivenSettings(_TYPE, settings)
+    given = GivenSettings("state.etcd", settings)
     if not given.text("endpoints").strip(" ,"):
         raise StoreRefusedError("endpoints is empty; write host:port, several separated by commas")
     found = read_field("endpoints", given["endpoints"], http_url_list)
@@ -62,12 +62,9 @@ def read_settings(settings: Mapping[str, Setting]) -> EtcdSettings:
         username=given.text("username"),
         password=given.secret("password"),
         timeout=given.number("timeout"),
+        max_operations=given.whole_number("maxTxnOps"),
         where=f"etcd at {shown_addresses('endpoints', given['endpoints'], addresses)}",
     )
-
-
-def max_txn_ops(settings: Mapping[str, Setting]) -> int:
-    return GivenSettings(_TYPE, settings).whole_number("maxTxnOps")
 
 
 def _encryption(given: GivenSettings) -> Encryption:

@@ -18,7 +18,7 @@ from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, St
 from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .layout import RawValues, TimedValues, Values
 from .leases import Leases, expiry_of, read_expiry
-from .settings import max_txn_ops, read_settings
+from .settings import read_settings
 from .writing import check, conditions_of, was_last_written
 
 if TYPE_CHECKING:
@@ -42,16 +42,15 @@ class _EtcdStore(Store):
     values: ClassVar[Values]
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
-        self._max_operations = self.max_transaction = max_txn_ops(settings)
-        self._prefix = b"/"
+        self._settings = read_settings(settings)
+        self._max_operations = self.max_transaction = self._settings.max_operations
+        self._prefix = self._settings.prefix.encode()
         self._opened: tuple[Client, Leases] | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        settings = read_settings(self._given)
-        self._prefix = settings.prefix.encode()
-        client = Client(settings)
+        client = Client(self._settings)
         resources.push_async_callback(client.close)
         self._opened = client, Leases(client)
         await client.sign_in()

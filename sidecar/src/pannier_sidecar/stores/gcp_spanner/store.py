@@ -47,7 +47,7 @@ class SpannerStore(Store):
     max_transaction = MAX_MUTATIONS // len(layout.COLUMNS)
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._client = Client(self._settings)

@@ -33,12 +33,13 @@ class MemcachedStore(Store):
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
+        self._settings = read_settings(settings)
         self._hosts: Sequence[Host] = ()
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        settings = read_settings(self._given)
+        settings = self._settings
         connector = Connector(settings)
         self._hosts = [Host(address, connector, settings.timeout) for address in settings.addresses]
         for host in self._hosts:

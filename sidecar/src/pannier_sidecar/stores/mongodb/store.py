@@ -11,9 +11,10 @@ from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
-from . import client, errors, layout, settings
+from . import client, errors, layout
 from .bulk import write_each
 from .errors import CLIENT_ERRORS
+from .settings import read_settings
 from .transactions import write_together
 from .writing import write_one
 
@@ -34,21 +35,22 @@ class MongoDBStore(Store):
 
     features = frozenset(Feature)
 
-    def __init__(self, given: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
-        super().__init__(given)
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
+        super().__init__(settings)
+        self._settings = read_settings(settings)
         self._opened: client.Server | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        wanted = settings.read_settings(self._given)
-        connections = Connections(0, wanted.timeout / 2)
+        settings = self._settings
+        connections = Connections(0, settings.timeout / 2)
         resources.callback(connections.close)
         try:
-            connected = client.connect(wanted, connections)
+            connected = client.connect(settings, connections)
             resources.push_async_callback(connected.close)
-            self._opened = await client.verify(connected, wanted)
+            self._opened = await client.verify(connected, settings)
         except CLIENT_ERRORS as error:
-            raise errors.translate(error, wanted, is_write=False) from error
+            raise errors.translate(error, settings, is_write=False) from error
         resources.callback(self._forget)
 
     def _forget(self) -> None:

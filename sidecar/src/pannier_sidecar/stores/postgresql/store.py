@@ -44,13 +44,14 @@ class _PostgreSQLStore(Store):
     layout: ClassVar[Layout]
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
+        self._settings = read_settings(settings)
         self._statements = Statements("", self.layout)
         self._pool: Pool | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        settings = read_settings(self._given)
+        settings = self._settings
         schema = Schema(settings, self.layout)
         self._pool = Pool(
             partial(

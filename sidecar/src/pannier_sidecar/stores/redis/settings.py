@@ -77,18 +77,9 @@ class RedisSettings(Struct, frozen=True):
 def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
     """Return the settings. Raises StoreRefusedError, which names the field and says what to write."""
     given = GivenSettings("state.redis", settings)
-    return _read(given, _addresses(given))
-
-
-def without_servers() -> RedisSettings:
-    """Return the settings of a store that is not open."""
-    return _read(GivenSettings("state.redis", {}), ())
-
-
-def _read(given: GivenSettings, addresses: tuple[Address, ...]) -> RedisSettings:
     by_sentinel = given.is_on("failover")
     return RedisSettings(
-        addresses=addresses,
+        addresses=_addresses(given),
         credentials=_credentials(given, "redis"),
         sentinel_credentials=_credentials(given, "sentinel"),
         database=given.whole_number("redisDB"),

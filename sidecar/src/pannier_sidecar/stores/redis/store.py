@@ -17,7 +17,7 @@ from .begun import Read, Written
 from .client import NotOpenServers, Primary, Request, Servers, Trouble
 from .connecting import Connector
 from .listing import list_keys
-from .settings import read_settings, without_servers
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +36,12 @@ class RedisStore(Store):
     max_transaction = 200_000  # five arguments each, and the protocol allows a command 1,048,576
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
-        self._settings = without_servers()
+        self._settings = read_settings(settings)
         self._servers: Servers = NotOpenServers(self._settings)
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        self._settings = read_settings(self._given)
         servers = _find_servers(self._settings)
         resources.push_async_callback(servers.close)
         await servers.open()

@@ -32,14 +32,15 @@ class SQLiteStore(Store):
     features = frozenset(Feature)
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
+        self._settings = read_settings(settings)
         self._writer: Worker | None = None
         self._reader: Worker | None = None
         self._sweeper: ExpirySweeper | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        settings = read_settings(self._given)
+        settings = self._settings
         where = settings.location
 
         def worker(name: str, connect: Callable[[], StateTable], begin: str, late: Late) -> Worker:

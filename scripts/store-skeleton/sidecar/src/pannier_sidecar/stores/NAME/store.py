@@ -28,14 +28,15 @@ class CLASSStore(Store):
     features = frozenset({Feature.ETAG, Feature.TTL})
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` checks them."""
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
+        self._settings = read_settings(settings)
         self._client: Client | None = None
         # From a random start they repeat neither those of an earlier run nor those of another sidecar.
         self._etags = count(random.randrange(1, 2**52))
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        client = Client(read_settings(self._given))
+        client = Client(self._settings)
         resources.push_async_callback(client.close)
         await client.connect()
         resources.callback(self._forget)
