@@ -17,7 +17,7 @@ from pannier_operator.objects.quantities import amount_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
 
 _RESOURCES: Final = ("cpu", "memory")
 _EXAMPLES: Final = {"cpu": "100m", "memory": "128Mi"}
@@ -42,7 +42,7 @@ class NamespaceBounds:
 NO_BOUNDS: Final = NamespaceBounds()
 
 
-def objections(resources: kinds.Resources, bounds: NamespaceBounds) -> Iterator[str]:
+def objections(resources: pod_kinds.Resources, bounds: NamespaceBounds) -> Iterator[str]:
     """Yield what would refuse a sidecar with these requests and limits, whatever else is in its pod."""
     items = [(each, item) for each in bounds.limit_ranges for item in _items(each)]
     filled = _with_defaults(resources, [item for _, item in items])
@@ -60,7 +60,7 @@ def _items(limit_range: kinds.LimitRange) -> Iterator[kinds.LimitRangeItem]:
             yield item
 
 
-def _with_defaults(resources: kinds.Resources, items: Sequence[kinds.LimitRangeItem]) -> dict[tuple[str, str], str]:
+def _with_defaults(resources: pod_kinds.Resources, items: Sequence[kinds.LimitRangeItem]) -> dict[tuple[str, str], str]:
     """Return the requests and limits after the API server has filled in what the sidecar leaves out."""
     filled = {("requests", resource): text for resource, text in (resources.get("requests") or {}).items()}
     filled |= {("limits", resource): text for resource, text in (resources.get("limits") or {}).items()}

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_operator.injection.plan import Injection
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 
-def warnings_about(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def warnings_about(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield all warnings about a pod as it was before injection."""
     yield from _about_containers(pod, injection)
     yield from _about_ports(pod, injection)
@@ -29,7 +29,7 @@ def warnings_about(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     yield from too_long(pod, injection)
 
 
-def _about_containers(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def _about_containers(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     if injection.is_native:
         return
     if injection.options.is_native:
@@ -41,7 +41,7 @@ def _about_containers(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
         )
 
 
-def _about_ports(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def _about_ports(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield warnings about ports: the containers of a pod share one network, so a port can serve one of them."""
     ports = listening_ports(injection)
     for name, port in _declared_ports(pod, injection):
@@ -53,7 +53,7 @@ def _about_ports(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
         yield f"hostNetwork: the sidecar takes ports {listed} of the node, so each node can run one such pod"
 
 
-def _about_socket(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def _about_socket(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     path = injection.options.unix_socket_path
     for container in (pod.get("spec") or {}).get("containers") or ():
         mounts = container.get("volumeMounts") or ()
@@ -68,7 +68,7 @@ def _way_out(use: str) -> str:
     return "let the app listen on another port"
 
 
-def _declared_ports(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[str, int | None]]:
+def _declared_ports(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[str, int | None]]:
     for container in (pod.get("spec") or {}).get("containers") or ():
         for declared in container.get("ports") or ():
             if declared.get("protocol", "TCP") == "TCP":

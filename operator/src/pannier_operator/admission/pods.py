@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pannier_operator.admission.namespace_bounds import NamespaceBounds
     from pannier_operator.injection.annotations import SidecarOptions
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.settings import OperatorSettings
 
 NATIVE_FROM: Final = (1, 29)
@@ -44,12 +44,12 @@ _SYSTEM_NAMESPACES: Final = frozenset(("kube-system", "kube-public", "kube-node-
 class PodVerdict(Verdict):
     """The answer to the creation of a pod."""
 
-    pod: kinds.Pod = field(kw_only=True)
+    pod: pod_kinds.Pod = field(kw_only=True)
     """The pod with its sidecar; the same object as in the request if nothing changes."""
 
 
 def mutate(
-    pod: kinds.Pod,
+    pod: pod_kinds.Pod,
     namespace_labels: Mapping[str, str],
     settings: OperatorSettings,
     *,
@@ -85,7 +85,7 @@ def mutate(
     return PodVerdict(warnings=tuple(warnings), pod=inject(pod, injection))
 
 
-def _why_untouchable(pod: kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
+def _why_untouchable(pod: pod_kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
     """Return why a pod is never changed or refused, whatever its namespace's label: it belongs to the cluster, or to
     Pannier.
     """
@@ -98,7 +98,7 @@ def _why_untouchable(pod: kinds.Pod, namespace: str, settings: OperatorSettings)
     return None
 
 
-def _why_impossible(pod: kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
+def _why_impossible(pod: pod_kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
     watched = settings.operator.watched_namespaces
     if watched and namespace not in watched:
         return f"namespace {namespace} is not among those that Pannier watches"
@@ -120,7 +120,7 @@ def _is_native(options: SidecarOptions, settings: OperatorSettings, server_versi
     return settings.sidecar.native != "never" if options.is_native is None else options.is_native
 
 
-def _errors(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def _errors(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield the errors of a pod that could not run, or whose label would make it count as another app."""
     app_id = injection.app_id
     if problem := problem_with(app_id):
@@ -141,13 +141,13 @@ def _errors(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     yield from contradictions(injection.options)
 
 
-def _metadata(pod: kinds.Pod) -> kinds.ObjectMeta:
+def _metadata(pod: pod_kinds.Pod) -> kinds.ObjectMeta:
     return pod.get("metadata") or {}
 
 
-def _labels(pod: kinds.Pod) -> Mapping[str, str]:
+def _labels(pod: pod_kinds.Pod) -> Mapping[str, str]:
     return _metadata(pod).get("labels") or {}
 
 
-def _spec(pod: kinds.Pod) -> kinds.PodSpec:
+def _spec(pod: pod_kinds.Pod) -> pod_kinds.PodSpec:
     return pod.get("spec") or {}

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pannier_operator.admission.namespace_bounds import NamespaceBounds
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.settings import OperatorSettings
 
 
 def warnings_for(
-    workload: kinds.Workload,
+    workload: pod_kinds.Workload,
     namespace_labels: Mapping[str, str],
     settings: OperatorSettings,
     *,
@@ -37,7 +37,7 @@ def warnings_for(
     return refused + verdict.warnings
 
 
-def pod_of(workload: kinds.Workload) -> kinds.Pod | None:
+def pod_of(workload: pod_kinds.Workload) -> pod_kinds.Pod | None:
     """Return a pod as the workload's controller will create it; None if there is no template."""
     spec = workload.get("spec") or {}
     if workload.get("kind") == "CronJob":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from pannier_operator.cluster.client import KubernetesClient
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +112,8 @@ class ClusterApi:
         secret: kinds.Secret | None = await self._found("secrets", namespace, name)
         return secret
 
-    async def pod(self, namespace: str, name: str) -> kinds.Pod | None:
-        pod: kinds.Pod | None = await self._found("pods", namespace, name)
+    async def pod(self, namespace: str, name: str) -> pod_kinds.Pod | None:
+        pod: pod_kinds.Pod | None = await self._found("pods", namespace, name)
         return pod
 
     async def lease(self, namespace: str, name: str) -> kinds.Lease | None:
@@ -176,10 +176,10 @@ class ClusterApi:
         written = await self._patched("components", metadata, changes)
         return written
 
-    async def annotate_pod(self, pod: kinds.Pod, annotations: Mapping[str, str]) -> kinds.Pod | None:
+    async def annotate_pod(self, pod: pod_kinds.Pod, annotations: Mapping[str, str]) -> pod_kinds.Pod | None:
         """Annotate a pod and return it; None if it no longer exists."""
         changes = {"metadata": {"annotations": dict(annotations)}}
-        annotated: kinds.Pod | None = await self._patched("pods", pod["metadata"], changes)
+        annotated: pod_kinds.Pod | None = await self._patched("pods", pod["metadata"], changes)
         return annotated
 
     async def _patched(
@@ -203,7 +203,7 @@ class ClusterApi:
             if error.status not in (CONFLICT, NOT_FOUND) and not error.is_namespace_terminating:
                 logger.warning("Event %s cannot be written: %s", event["reason"], error)
 
-    async def evict(self, pod: kinds.Pod) -> bool:
+    async def evict(self, pod: pod_kinds.Pod) -> bool:
         """Evict the pod; return False if a PodDisruptionBudget does not allow it now, or it no longer exists."""
         metadata = pod["metadata"]
         eviction = {

@@ -26,7 +26,8 @@ from pannier_operator.objects.app_ids import app_id_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pannier_operator.objects.kinds import CachedPod, CachedSecret, Component, Object
+    from pannier_operator.objects.kinds import CachedSecret, Component, Object
+    from pannier_operator.objects.pod_kinds import CachedPod
 
 KINDS: Final = ("components", "pods", "secrets")
 

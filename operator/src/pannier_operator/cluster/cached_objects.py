@@ -31,16 +31,8 @@ from pannier_operator.status.conditions import STATUS_ANNOTATION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pannier_operator.objects.kinds import (
-        CachedPod,
-        CachedSecret,
-        Component,
-        Container,
-        ObjectMeta,
-        Pod,
-        Secret,
-        Volume,
-    )
+    from pannier_operator.objects.kinds import CachedSecret, Component, ObjectMeta, Secret
+    from pannier_operator.objects.pod_kinds import CachedPod, Container, Pod, Volume
 
 _OVER: Final = ("Succeeded", "Failed")
 _KEPT_LABELS: Final = frozenset({APP_ID_LABEL, INJECTION_LABEL, *HASH_LABELS})

@@ -22,7 +22,7 @@ from pannier_operator.status.readiness import Report, trouble_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from pannier_operator.objects.kinds import CachedPod
+    from pannier_operator.objects.pod_kinds import CachedPod
 
 _MAX_CONCURRENT: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)

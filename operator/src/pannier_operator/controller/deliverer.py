@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.delivery.app_secret import TooLarge
     from pannier_operator.metrics import Metrics
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.objects.namespace_components import NamespaceComponents
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Deliverer:
         namespace: str,
         components: NamespaceComponents,
         secrets: Mapping[str, Mapping[str, bytes]],
-        pods: Iterable[kinds.CachedPod],
+        pods: Iterable[pod_kinds.CachedPod],
     ) -> Delivery:
         """Deliver to one app: write its Secret if it differs, and refresh the volumes of its pods.
 
@@ -186,7 +186,7 @@ class Deliverer:
         return written
 
     async def _report_refusal(
-        self, app: str, namespace: str, refusal: Refusal | None, pods: list[kinds.CachedPod]
+        self, app: str, namespace: str, refusal: Refusal | None, pods: list[pod_kinds.CachedPod]
     ) -> None:
         """Report what refuses the Secret, once: in the log, and as Events on pods that wait for it."""
         key = (namespace, app)
@@ -207,7 +207,9 @@ class Deliverer:
 
     # --- refreshing pods ----------------------------------------------------------------------------------------------
 
-    async def _refresh_pod(self, secret: kinds.CachedSecret, pod: kinds.CachedPod, before: str | None) -> str | None:
+    async def _refresh_pod(
+        self, secret: kinds.CachedSecret, pod: pod_kinds.CachedPod, before: str | None
+    ) -> str | None:
         """Annotate the pod if its volume may show an earlier version, so that the kubelet refreshes it; return the
         latest mark.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_operator.objects.app_ids import owner_kind_of
 
 if TYPE_CHECKING:
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 _MINUTE: Final = 60.0
 _NOT_RECREATED: Final = ("", "Node")
@@ -32,6 +32,6 @@ class EvictionRate:
         self._times.append(now)
 
 
-def is_recreated(pod: kinds.Pod) -> bool:
+def is_recreated(pod: pod_kinds.Pod) -> bool:
     """Return whether the pod has a controller that replaces it. Without one it would be lost."""
     return owner_kind_of(pod) not in _NOT_RECREATED

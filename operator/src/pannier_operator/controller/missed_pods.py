@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.namespaces import NamespaceCache
     from pannier_operator.metrics import Metrics
-    from pannier_operator.objects.kinds import CachedPod
+    from pannier_operator.objects.pod_kinds import CachedPod
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from pannier_operator.status.events import event_of_mistake
 if TYPE_CHECKING:
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
-    from pannier_operator.objects.kinds import CachedPod, OwnerReference
+    from pannier_operator.objects.kinds import OwnerReference
+    from pannier_operator.objects.pod_kinds import CachedPod
 
 
 class PodMistakes:

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from pannier_operator.controller.deliverer import Delivery
     from pannier_operator.controller.missed_pods import MissedPods
     from pannier_operator.metrics import Metrics
-    from pannier_operator.objects.kinds import CachedPod, Component, ComponentStatus
+    from pannier_operator.objects.kinds import Component, ComponentStatus
+    from pannier_operator.objects.pod_kinds import CachedPod
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.namespaces import NamespaceCache, NamespaceFacts
     from pannier_operator.metrics import Metrics
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class AdmissionReviews:
         self._count("components", verdict.is_admitted)
         return verdict
 
-    async def mutate_pod(self, pod: kinds.Pod, namespace: str) -> PodVerdict:
+    async def mutate_pod(self, pod: pod_kinds.Pod, namespace: str) -> PodVerdict:
         """Return the verdict on a new pod, and the pod with its sidecar.
 
         If the operator fails, the pod is admitted unchanged unless its namespace requires a sidecar. `MissedPods` finds
@@ -144,7 +144,7 @@ class AdmissionReviews:
         self._count("pods", verdict.is_admitted)
         return verdict
 
-    async def _mutate(self, pod: kinds.Pod, namespace: str, facts: NamespaceFacts) -> PodVerdict | None:
+    async def _mutate(self, pod: pod_kinds.Pod, namespace: str, facts: NamespaceFacts) -> PodVerdict | None:
         """Return the verdict; None if the operator fails and the namespace does not require a sidecar."""
         try:
             return mutate(
@@ -162,7 +162,7 @@ class AdmissionReviews:
             logger.exception("A pod in namespace %s gets no sidecar: the operator failed", namespace)
             return None
 
-    async def _cron_job_of(self, pod: kinds.Pod, namespace: str) -> str:
+    async def _cron_job_of(self, pod: pod_kinds.Pod, namespace: str) -> str:
         """Return the name of the CronJob that made the pod's Job; empty if there is none or it cannot be read."""
         job = job_to_look_up(pod)
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_operator.delivery.app_secret import version_in
 
 if TYPE_CHECKING:
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
 
 COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
 """On a pod: the version of its app's Secret that it should see and, after a dot, how often the refresh was repeated."""
@@ -20,7 +20,7 @@ _MAX_REPEATS: Final = 20
 """Limits how often a pod is annotated whose sidecar never reads the new version."""
 
 
-def refresh_mark(pod: kinds.Pod, secret: kinds.CachedSecret, unread_probes: int) -> str | None:
+def refresh_mark(pod: pod_kinds.Pod, secret: kinds.CachedSecret, unread_probes: int) -> str | None:
     """Return the annotation's next value; None if the pod needs no refresh.
 
     `secret` is the Secret of its app. `unread_probes` counts the probes since the Secret's change in which the pod's

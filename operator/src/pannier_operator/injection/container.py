@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_operator.injection.plan import Injection
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 
-def container_for(pod: kinds.Pod, injection: Injection) -> kinds.Container:
+def container_for(pod: pod_kinds.Pod, injection: Injection) -> pod_kinds.Container:
     """Return the container; the image's entry point is the command `pannier`."""
     options, settings = injection.options, injection.settings
     probes = probes_of(options)
-    container: kinds.Container = {
+    container: pod_kinds.Container = {
         "name": SIDECAR_NAME,
         "image": options.image or settings.image,
         "imagePullPolicy": settings.image_pull_policy,
@@ -59,7 +59,7 @@ def listening_ports(injection: Injection) -> dict[str, int]:
     return ports
 
 
-def _ports(injection: Injection) -> list[kinds.ContainerPort]:
+def _ports(injection: Injection) -> list[pod_kinds.ContainerPort]:
     """Return the container's ports, named as in Dapr.
 
     If the pod shares its node's network, they let the scheduler keep pods with the same ports apart.
@@ -74,7 +74,7 @@ def _ports(injection: Injection) -> list[kinds.ContainerPort]:
     return [{"name": name, "containerPort": taken[use]} for use, name in names.items() if use in taken]
 
 
-def _flags(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[str, str]]:
+def _flags(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[str, str]]:
     """Yield the flags of `pannier serve`: first what identifies the app, then what annotations and settings add."""
     options = injection.options
     yield "app-id", injection.app_id
@@ -125,8 +125,8 @@ def _logging_flags(injection: Injection) -> Iterator[tuple[str, str]]:
         yield "enable-api-logging", "true"
 
 
-def _security_context(injection: Injection) -> kinds.SecurityContext:
-    context: kinds.SecurityContext = {
+def _security_context(injection: Injection) -> pod_kinds.SecurityContext:
+    context: pod_kinds.SecurityContext = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_operator.injection.plan import Injection
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 _GRACE: Final = 30
 """Kubernetes' default for terminationGracePeriodSeconds."""
@@ -19,7 +19,7 @@ _MARGIN: Final = 1
 """Seconds for the stores to be closed."""
 
 
-def shutdown_block(pod: kinds.Pod, injection: Injection) -> float:
+def shutdown_block(pod: pod_kinds.Pod, injection: Injection) -> float:
     """Return the seconds to go on serving after SIGTERM.
 
     A native sidecar gets SIGTERM after the app's containers have ended, so it needs no such time. An ordinary container
@@ -33,7 +33,7 @@ def shutdown_block(pod: kinds.Pod, injection: Injection) -> float:
     return max(0.0, min(injection.settings.shutdown_block, _grace(pod) - _drain(injection)))
 
 
-def too_long(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def too_long(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield a warning if the kubelet would kill the sidecar before it has ended."""
     wanted = shutdown_block(pod, injection) + _drain(injection)
     if (injection.options.shutdown_block or injection.options.graceful_shutdown) and wanted > _grace(pod):
@@ -43,7 +43,7 @@ def too_long(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
         )
 
 
-def _grace(pod: kinds.Pod) -> int:
+def _grace(pod: pod_kinds.Pod) -> int:
     given = (pod.get("spec") or {}).get("terminationGracePeriodSeconds")
     return _GRACE if given is None else int(given)
 

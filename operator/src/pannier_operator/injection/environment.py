@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from pannier_operator.injection.annotation_values import Variable
     from pannier_operator.injection.annotations import SidecarOptions
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 
-def sidecar_environment(options: SidecarOptions) -> list[kinds.EnvVar]:
+def sidecar_environment(options: SidecarOptions) -> list[pod_kinds.EnvVar]:
     """Return the sidecar's variables: its place, the token that callers must send, and what annotations add."""
-    environment: list[kinds.EnvVar] = [
+    environment: list[pod_kinds.EnvVar] = [
         {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": INDEX_VARIABLE, "value": INDEX_REQUIRED},
@@ -65,11 +65,11 @@ def _added(options: SidecarOptions) -> dict[str, Variable]:
     return {variable.name: variable for variable in variables if variable.name not in OWN_VARIABLES}
 
 
-def _entry(variable: Variable) -> kinds.EnvVar:
+def _entry(variable: Variable) -> pod_kinds.EnvVar:
     if variable.secret:
         return _from_secret(variable.name, variable.secret, variable.key)
     return {"name": variable.name, "value": variable.value}
 
 
-def _from_secret(name: str, secret: str, key: str) -> kinds.EnvVar:
+def _from_secret(name: str, secret: str, key: str) -> pod_kinds.EnvVar:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pannier_operator.injection.plan import Injection
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
-N = TypeVar("N", bound="kinds.Named")
+N = TypeVar("N", bound="pod_kinds.Named")
 
 
-def inject(pod: kinds.Pod, injection: Injection) -> kinds.Pod:
+def inject(pod: pod_kinds.Pod, injection: Injection) -> pod_kinds.Pod:
     """Return a copy of the pod with the sidecar in it; an equal copy if it has a sidecar.
 
     So injection is idempotent: Kubernetes may call the webhook again after other webhooks have changed the pod.
@@ -33,7 +33,7 @@ def inject(pod: kinds.Pod, injection: Injection) -> kinds.Pod:
     _set_labels(injected, injection)
     spec["volumes"] = _with_missing(spec.get("volumes"), volumes_for(injection))
     if injection.settings.image_pull_secrets:
-        secrets: list[kinds.Named] = [{"name": name} for name in injection.settings.image_pull_secrets]
+        secrets: list[pod_kinds.Named] = [{"name": name} for name in injection.settings.image_pull_secrets]
         spec["imagePullSecrets"] = _with_missing(spec.get("imagePullSecrets"), secrets)
     for container in _app_containers(spec, injection):
         _add_environment(container, injection)
@@ -46,7 +46,7 @@ def inject(pod: kinds.Pod, injection: Injection) -> kinds.Pod:
     return injected
 
 
-def _set_labels(pod: kinds.Pod, injection: Injection) -> None:
+def _set_labels(pod: pod_kinds.Pod, injection: Injection) -> None:
     metadata = pod["metadata"] = pod.get("metadata") or {}
     labels = metadata["labels"] = metadata.get("labels") or {}
     labels["dapr.io/sidecar-injected"] = "true"
@@ -54,16 +54,16 @@ def _set_labels(pod: kinds.Pod, injection: Injection) -> None:
     labels["dapr.io/metrics-enabled"] = "true" if injection.options.has_metrics else "false"
 
 
-def _app_containers(spec: kinds.PodSpec, injection: Injection) -> list[kinds.Container]:
+def _app_containers(spec: pod_kinds.PodSpec, injection: Injection) -> list[pod_kinds.Container]:
     """Return the containers that run while the sidecar does; with a native one also the app's init containers."""
     containers = list(spec.get("containers") or ())
     return [*(spec.get("initContainers") or ()), *containers] if injection.is_native else containers
 
 
-def _add_environment(container: kinds.Container, injection: Injection) -> None:
+def _add_environment(container: pod_kinds.Container, injection: Injection) -> None:
     """Set the variables and the mount by which a container finds the API; what it sets itself stays."""
     variables = app_environment(injection.options)
-    more: list[kinds.EnvVar] = [{"name": name, "value": value} for name, value in variables.items()]
+    more: list[pod_kinds.EnvVar] = [{"name": name, "value": value} for name, value in variables.items()]
     container["env"] = _with_missing(container.get("env"), more)
     path = injection.options.unix_socket_path
     mounts = container.get("volumeMounts") or []

@@ -13,7 +13,7 @@ from pannier_operator.injection.plan import PUBLIC_PORT
 
 if TYPE_CHECKING:
     from pannier_operator.injection.annotations import SidecarOptions
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 
 class _Timing(NamedTuple):
@@ -39,7 +39,7 @@ answer.
 """
 
 
-def probes_of(options: SidecarOptions) -> kinds.Probes:
+def probes_of(options: SidecarOptions) -> pod_kinds.Probes:
     return {
         "startupProbe": _probe(ProbeOptions(), _STARTUP),
         "readinessProbe": _probe(options.readiness, _READINESS),
@@ -47,7 +47,7 @@ def probes_of(options: SidecarOptions) -> kinds.Probes:
     }
 
 
-def _probe(asked: ProbeOptions, default: _Timing) -> kinds.Probe:
+def _probe(asked: ProbeOptions, default: _Timing) -> pod_kinds.Probe:
     return {
         "httpGet": {"path": "/v1.0/healthz", "port": PUBLIC_PORT},
         "initialDelaySeconds": default.delay if asked.delay is None else asked.delay,

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_operator.injection.annotations import SidecarOptions
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
     from pannier_operator.settings import SidecarSettings
 
 
-def resources_of(options: SidecarOptions, settings: SidecarSettings) -> kinds.Resources:
+def resources_of(options: SidecarOptions, settings: SidecarSettings) -> pod_kinds.Resources:
     """Return requests and limits. Annotations override defaults; a default never contradicts an annotation."""
     cpu = _bounds(options.cpu_request, options.cpu_limit, settings.cpu_request, settings.cpu_limit)
     memory = _bounds(options.memory_request, options.memory_limit, settings.memory_request, settings.memory_limit)
-    resources: kinds.Resources = {}
+    resources: pod_kinds.Resources = {}
     if requests := _without_empty(cpu[0], memory[0]):
         resources["requests"] = requests
     if limits := _without_empty(cpu[1], memory[1]):

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from pannier_operator.injection.annotation_values import Mount
     from pannier_operator.injection.plan import Injection
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import pod_kinds
 
 
-def volumes_for(injection: Injection) -> list[kinds.Volume]:
+def volumes_for(injection: Injection) -> list[pod_kinds.Volume]:
     """Return the volumes that the pod gets.
 
     The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
     components. The empty volume covers the path of the service account's token. The ServiceAccount admission plugin
     runs again after webhooks, and mounts no token into containers that have a mount at that path.
     """
-    volumes: list[kinds.Volume] = [
+    volumes: list[pod_kinds.Volume] = [
         {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}},
         {"name": TOKEN_MASK_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Ki"}},
     ]
@@ -38,9 +38,9 @@ def volumes_for(injection: Injection) -> list[kinds.Volume]:
     return volumes
 
 
-def mounts_for(pod: kinds.Pod, injection: Injection) -> list[kinds.VolumeMount]:
+def mounts_for(pod: pod_kinds.Pod, injection: Injection) -> list[pod_kinds.VolumeMount]:
     """Return the sidecar's mounts."""
-    mounts: list[kinds.VolumeMount] = [
+    mounts: list[pod_kinds.VolumeMount] = [
         {"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True},
         {"name": TOKEN_MASK_VOLUME, "mountPath": TOKEN_PATH, "readOnly": True},
     ]
@@ -48,14 +48,14 @@ def mounts_for(pod: kinds.Pod, injection: Injection) -> list[kinds.VolumeMount]:
         mounts.append({"name": SOCKET_VOLUME, "mountPath": SOCKET_PATH})
     for mount, problem in _asked_for(pod, injection):
         if problem is None:
-            mounted: kinds.VolumeMount = {"name": mount.volume, "mountPath": mount.path}
+            mounted: pod_kinds.VolumeMount = {"name": mount.volume, "mountPath": mount.path}
             if mount.is_read_only:
                 mounted["readOnly"] = True
             mounts.append(mounted)
     return mounts
 
 
-def not_mounted(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
+def not_mounted(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield a warning for each mount that an annotation sets but that is not possible."""
     for mount, problem in _asked_for(pod, injection):
         if problem is not None:
@@ -63,7 +63,7 @@ def not_mounted(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
             yield f"annotation {name}: '{mount.volume}:{mount.path}' has no effect; {problem}"
 
 
-def _asked_for(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[Mount, str | None]]:
+def _asked_for(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[Mount, str | None]]:
     """Yield the mounts that annotations set, each with its problem, if any."""
     known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
     taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH}

@@ -1,6 +1,6 @@
 """Kubernetes' objects as the operator reads them: names, labels, quantities, references. Pure.
 
-kinds                   the fields that are read or written
+kinds, pod_kinds        the fields that are read or written; those of pods and workloads
 app_ids                 which app a pod belongs to; labels and annotations of pods and namespaces
 namespace_components    the Components of a namespace with their verdicts
 references              their references to Secrets

@@ -13,7 +13,8 @@ from pannier_crds.values import is_truthy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pannier_operator.objects.kinds import ObjectMeta, OwnerReference, Pod
+    from pannier_operator.objects.kinds import ObjectMeta, OwnerReference
+    from pannier_operator.objects.pod_kinds import Pod
 
 ENABLED_ANNOTATION: Final = "dapr.io/enabled"
 APP_ID_ANNOTATION: Final = "dapr.io/app-id"

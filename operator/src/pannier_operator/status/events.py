@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pannier_operator.objects import kinds
+    from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.status.conditions import Event
 
 MISSED: Final = "SidecarMissing"
@@ -35,7 +35,7 @@ def event_of_component(
     return _event(about, event.type, event.reason, event.message, now, distinct=max(times, default=""))
 
 
-def event_of_missed_pod(pod: kinds.Pod, now: datetime) -> kinds.Event:
+def event_of_missed_pod(pod: pod_kinds.Pod, now: datetime) -> kinds.Event:
     message = (
         "the annotation dapr.io/enabled asks for a sidecar and the pod has none, because Pannier's webhook could not "
         "be reached when it was created; delete the pod, so that its owner creates it again"
@@ -43,11 +43,11 @@ def event_of_missed_pod(pod: kinds.Pod, now: datetime) -> kinds.Event:
     return _event(_reference_to_pod(pod), "Warning", MISSED, message, now)
 
 
-def event_of_undelivered_pod(pod: kinds.Pod, why: str, now: datetime) -> kinds.Event:
+def event_of_undelivered_pod(pod: pod_kinds.Pod, why: str, now: datetime) -> kinds.Event:
     return _event(_reference_to_pod(pod), "Warning", UNDELIVERED, why, now)
 
 
-def event_of_eviction(pod: kinds.Pod, now: datetime) -> kinds.Event:
+def event_of_eviction(pod: pod_kinds.Pod, now: datetime) -> kinds.Event:
     message = "evicted, so that its owner creates it again with the sidecar that it asks for"
     return _event(_reference_to_pod(pod), "Normal", EVICTED, message, now)
 
@@ -58,7 +58,7 @@ def event_of_mistake(about: kinds.OwnerReference, namespace: str, mistake: str, 
     return _event(reference, "Warning", MISTAKE, mistake, now)
 
 
-def _reference_to_pod(pod: kinds.Pod) -> kinds.ObjectReference:
+def _reference_to_pod(pod: pod_kinds.Pod) -> kinds.ObjectReference:
     metadata = pod["metadata"]
     return _reference("v1", "Pod", metadata["namespace"], metadata["name"], metadata["uid"])
 
