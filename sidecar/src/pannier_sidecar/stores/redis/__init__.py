@@ -5,6 +5,7 @@
     layout       the commands, and values from their replies; state is laid out as Dapr lays it out
     listing      pages of keys by SCAN
     cluster      the servers of a Cluster, which of them has which key, and when to ask them again
+    slot_map_reader    asks the nodes which of them has which slots
     slot_map     which node has which slots, if the nodes disagree
     sentinel     the Sentinels, and the primary that they name
     votes        which server is the primary, if the Sentinels disagree

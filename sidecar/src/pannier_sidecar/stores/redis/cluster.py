@@ -15,14 +15,13 @@ from pannier_sidecar.state.errors import (
     NotSupportedError,
     PartlyUnavailableError,
     StoreError,
-    StoreRefusedError,
     StoreUnavailableError,
 )
 
-from . import errors, slot_map
 from .client import Node, Servers, answer_ping
 from .resp import pack, unpack
 from .settings import Address
+from .slot_map_reader import SlotMapReader
 from .slots import SLOTS, slot_of
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from .connecting import Connector
     from .connection import Connection
     from .settings import RedisSettings
-    from .slot_map import SlotMap, View
+    from .slot_map import SlotMap
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +43,6 @@ TROUBLE_PAUSE_S: Final = 0.5
 """The same, while some of its nodes take no calls."""
 RECOUNT_PAUSE_S: Final = 2.0
 """The same, while strong writes lack replicas: a missing one may have been removed for good."""
-STRAGGLERS_S: Final = 0.2
-"""How long to wait for the other nodes when most have answered: they may be unreachable."""
-QUERIES: Final = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
 
 
 class Cluster(Servers):
@@ -56,6 +52,7 @@ class Cluster(Servers):
         super().__init__(settings)
         self._connector = connector
         self._nodes: dict[Address, Node] = {}
+        self._reader = SlotMapReader(settings, connector, self._nodes)
         self._slots: list[Node | None] = [None] * SLOTS
         self._known: frozenset[str] = frozenset()
         """Ids of the nodes that have slots."""
@@ -74,7 +71,7 @@ class Cluster(Servers):
         self._is_closed = False
 
     async def open(self) -> None:
-        found = await self._read_slot_map()
+        found = await self._reader.read(self._known)
         if not found.serves:
             raise StoreUnavailableError(f"{_DOWN}; it is asked again")
         self._adopt(found)
@@ -226,7 +223,7 @@ class Cluster(Servers):
     async def _refresh_once(self) -> StoreError | None:
         await asyncio.sleep(REFRESH_PAUSE_S)
         try:
-            self._adopt(await self._read_slot_map())
+            self._adopt(await self._reader.read(self._known))
         except StoreError as error:
             if str(error) != self._logged:
                 self._logged = str(error)
@@ -252,73 +249,6 @@ class Cluster(Servers):
             ):
                 return
             await asyncio.sleep(TROUBLE_PAUSE_S)
-
-    async def _read_slot_map(self) -> SlotMap:
-        """Return the slot map, merged from the nodes' answers. Raises a StoreError if none answers."""
-        views: list[View] = []
-        reasons: list[str] = []
-        queried: list[Address] = []
-        addresses = list(dict.fromkeys((*self._settings.addresses, *self._nodes)))
-        while addresses:  # the nodes that are known may know of others
-            queried += addresses
-            await self._read_views(addresses, views, reasons)
-            addresses = slot_map.not_queried(views, queried)
-        if not views:
-            raise StoreUnavailableError(f"no node of the Redis Cluster answers: {'; '.join(reasons)}")
-        return slot_map.merged(views, self._known)
-
-    async def _read_views(self, addresses: Sequence[Address], views: list[View], reasons: list[str]) -> None:
-        """Query the nodes all at once; when most have answered, wait only briefly for the others."""
-        left = {asyncio.create_task(self._read_view(address)) for address in addresses}
-        timeout = None
-        try:
-            while left:
-                done, left = await asyncio.wait(left, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    return
-                for task in done:
-                    answer = task.result()
-                    if isinstance(answer, StoreError):
-                        reasons.append(str(answer))
-                    else:
-                        views.append(answer)
-                if any(view.serves for view in views) and 2 * len(left) < len(addresses):
-                    timeout = STRAGGLERS_S
-        finally:
-            for task in left:
-                task.cancel()
-            if left:
-                await asyncio.wait(left)
-
-    async def _read_view(self, address: Address) -> View | StoreError:
-        """Return a node's view of the Cluster, or why there is none. Raises StoreRefusedError."""
-        patience = self._settings.dial_timeout / 2
-        node = self._nodes.get(address)
-        connection = None if node is None else node.link.connection
-        try:
-            if connection is not None:
-                payload = b"".join([pack(*query) for query in QUERIES])
-                async with asyncio.timeout(patience):
-                    replies = await connection.send(payload, len(QUERIES))
-            else:
-                credentials = self._settings.credentials
-                connection, replies = await self._connector.connect(address, credentials, *QUERIES, patience=patience)
-                connection.abort("the query is answered")
-        except StoreRefusedError:
-            raise
-        except StoreError as error:
-            return error
-        except ConnectionLostError as lost:
-            return StoreUnavailableError(str(lost))
-        except TimeoutError:
-            return StoreUnavailableError(f"Redis at {address} did not answer within {patience:g} s")
-        about, nodes, slots = replies
-        if isinstance(slots, ReplyError):
-            refusal = _not_a_cluster(slots, address)
-            if isinstance(refusal, StoreRefusedError):
-                raise refusal
-            return refusal
-        return slot_map.view_from(address, about, nodes, slots)
 
     def _adopt(self, found: SlotMap) -> None:
         """Take over a new slot map, and close the connections to nodes that have no slots any more."""
@@ -371,14 +301,6 @@ class Cluster(Servers):
                 node.replicas.after_failover(asyncio.get_running_loop().time(), before.replicas)
                 self._taken_over[node] = before
         return node
-
-
-def _not_a_cluster(error: ReplyError, address: Address) -> StoreError:
-    if "cluster support disabled" in str(error):
-        return StoreRefusedError(
-            f"redisType is cluster, but Redis at {address} is a single node; write redisType: node"
-        )
-    return errors.translate(error, f"Redis at {address} does not report which node has which slots")
 
 
 async def _check_node(node: Node) -> None:
