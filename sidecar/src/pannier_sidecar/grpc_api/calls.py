@@ -8,17 +8,14 @@ A stream whose request is whole becomes a call; the answer goes out as headers, 
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
-from ..http2 import frames
 from ..http2.connection import Http2Connection
-from ..http2.frames import ErrorCode
-from ..http2.headers import literal
-from ..serving import time_to_take
+from .answers import GRPC, NO_TRAILERS, NOT_GRPC_HEADERS, OK_TRAILERS, RESPONSE_HEADERS
 from .call import Call
 from .framing import PREFIX_SIZE, framed, inflated, only_message, parse_timeout, too_large
 from .gate import Gate
+from .limiting import LimitedCalls
 from .limits import FEW_FIELDS, FIELD, SMALL_MESSAGE
 from .method import NOT_GRPC
 from .status import Code, StatusError
@@ -26,12 +23,12 @@ from .status import Code, StatusError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..http2.frames import Prepared
     from ..http2.handler import Writer
     from ..http2.headers import RequestHeaders
     from .fast_path import FastCall, FastMethod, Rest
     from .listener import GrpcListener
 
-GRPC: Final = b"application/grpc"
 DEFECT: Final = "a defect of the sidecar; its log tells more"
 BEGUN_OF_READ: Final = 64
 """Calls that are begun of what is read at once. Further ones have tasks, so that other connections get their turn, and
@@ -39,54 +36,33 @@ the limit of streams holds for a store that answers at once too.
 """
 FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
-_STATUS_200: Final = b"\x88"
-"""`:status: 200`, from HPACK's static table."""
-_ANSWER: Final = _STATUS_200 + literal(b"content-type", GRPC)
-RESPONSE_HEADERS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS, _ANSWER)
-OK_TRAILERS: Final = frames.Prepared(
-    frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, literal(b"grpc-status", b"0")
-)
-NOT_GRPC_HEADERS: Final = frames.Prepared(
-    frames.HEADERS, frames.END_HEADERS, literal(b":status", b"415") + literal(b"content-type", b"text/plain")
-)
-NO_TRAILERS: Final = frames.Prepared(frames.DATA, frames.END_STREAM, b"")
 
 
-class Calls:
+class Calls(LimitedCalls):
     """Handles the streams of one connection."""
 
     __slots__ = (
-        "_gate",
         "_latest",
-        "_limits",
-        "_listener",
         "_loop",
         "_max_message",
-        "_open",
-        "_progressed",
         "_unpacking",
         "begun_of_read",
-        "http2",
         "on_empty",
     )
 
     def __init__(self, listener: GrpcListener, writer: Writer):
+        super().__init__(listener)
         self.http2 = Http2Connection(listener.http2, self, writer)
+        self._gate = Gate(listener, self.http2.output)
         self.on_empty: Callable[[], None] | None = None
         """Called when the last call has ended."""
-        self._listener = listener
-        self._limits = listener.limits
         self._max_message = listener.limits.message + PREFIX_SIZE
         self._loop = asyncio.get_running_loop()
-        self._open: dict[int, Call] = {}
-        self._progressed = listener.now
-        """When a delayed part of an answer was last sent."""
         self.begun_of_read = 0
         """Calls on the fast path of what the connection has read at once; set to 0 before each read."""
         self._latest: Call | None = None
         """The last call that was given a task, until that task runs."""
         self._unpacking = asyncio.Lock()
-        self._gate = Gate(listener, self.http2.output)
 
     # --- events of streams ----------------------------------------------------------------------------------------
 
@@ -165,14 +141,6 @@ class Calls:
             self.on_empty()
 
     # --- answers --------------------------------------------------------------------------------------------------
-
-    def _count(self, call: Call, size: int) -> None:
-        """Count memory that a call makes us hold; a negative size is released."""
-        call.held += size
-        budget = self._listener.budget
-        budget.held += size
-        if size > 0 and budget.held > budget.limit:
-            budget.relieve()
 
     def _take_arrived(self, call: Call) -> None:
         """Answer the messages that have arrived completely."""
@@ -315,101 +283,17 @@ class Calls:
                 self._send(call, framed(answer))
             last = answer
 
-    def _send(self, call: Call, data: bytes, trailers: frames.Prepared | None = None) -> None:
+    def _send(self, call: Call, data: bytes, trailers: Prepared | None = None) -> None:
         headers = None if call.has_begun else RESPONSE_HEADERS
         call.has_begun = True
         self.http2.send(call.id, headers, data, trailers)
         if call.queued and self._listener.budget.held > self._listener.budget.limit:
             self._listener.budget.relieve()
 
-    def _fail(self, call: Call, failure: StatusError) -> None:
-        """End a call by a status other than OK."""
-        if self._open.get(call.id) is not call:
-            return
-        block = literal(b"grpc-status", b"%d" % failure.code) + literal(b"grpc-message", failure.percent_encoded)
-        if failure.details:
-            block += literal(b"grpc-status-details-bin", b64encode(failure.details).rstrip(b"="))
-        self.http2.end_stream(call.id, block if call.has_begun else _ANSWER + block)
-
     async def _refuse_http(self, call: Call) -> None:
         """Answer a request that is not a gRPC call with HTTP 415."""
         call.has_begun = True
         self.http2.send(call.id, NOT_GRPC_HEADERS, b"this port speaks gRPC", NO_TRAILERS)
-
-    # --- ends -----------------------------------------------------------------------------------------------------
-
-    def _expire(self, call: Call) -> None:
-        self._fail(call, StatusError(Code.DEADLINE_EXCEEDED, "the deadline passed"))
-
-    def waits_since(self, heard: float) -> float | None:
-        """Return when the wait for the client began: `heard` without a call, None while a call is being answered."""
-        if any(call.is_whole for call in self._open.values()):
-            return None
-        return min((call.since for call in self._open.values()), default=heard)
-
-    def weight(self, now: float) -> float:
-        """Return the bytes that wait for the client, times the seconds for which they have waited."""
-        return sum(size * age for size, age, _ in self._waiting(now))
-
-    def give_up(self, excess: int, now: float) -> int:
-        """End calls that wait for the client, the heaviest first. Return how much of the excess is left."""
-        for size, _, call in sorted(self._waiting(now), key=lambda one: one[0] * one[1], reverse=True):
-            if excess <= 0:
-                break
-            self._let_go_of(call)
-            excess -= size
-        return excess
-
-    def _waiting(self, now: float) -> list[tuple[int, float, Call]]:
-        """Return the calls that wait for the client, with the bytes that each makes us hold and its waiting time."""
-        waiting: list[tuple[int, float, Call]] = []
-        for call in self._open.values():
-            if call.queued:
-                waiting.append((call.queued + call.held, now - call.kept + 0.5, call))
-            elif call.held and (call.waits or (call.task is None and not call.is_begun)):
-                waiting.append((call.held, now - call.since + 0.5, call))
-        return waiting
-
-    def _let_go_of(self, call: Call) -> None:
-        """End a call that makes us hold too much."""
-        self._gate.is_penalized = True
-        if call.has_begun:  # a part of its message may be out
-            self.http2.reset(call.id, ErrorCode.ENHANCE_YOUR_CALM)
-            return
-        why = "too much is held for all clients together; send fewer large requests at once, and take their answers"
-        self._fail(call, StatusError(Code.RESOURCE_EXHAUSTED, why))
-
-    def allow(self) -> None:
-        """Let calls begin again after some were given up. Called once a second."""
-        self._gate.is_penalized = False
-        self._gate.open()
-
-    def sweep(self) -> None:
-        """End calls that have been in one state for too long."""
-        now, limits = self._listener.now, self._limits
-        for call in list(self._open.values()):
-            took = now - call.since
-            if call.queued:
-                if self.http2.is_window_open(
-                    call.id
-                ):  # the connection's window is closed, or other streams are sent first
-                    took = now - max(call.since, self._progressed)
-                if took > limits.stalled or now - call.kept > time_to_take(call.kept_behind, limits.stalled):
-                    self.http2.reset(call.id, ErrorCode.CANCEL)
-            elif not call.is_whole and (call.received or not call.method.is_streaming) and took > limits.receiving:
-                why = f"the request did not arrive within {limits.receiving:g} s"
-                self._fail(call, StatusError(Code.CANCELLED, why))
-
-    def stop(self) -> None:
-        """End the calls that would never end by themselves, so that the connection can drain."""
-        for call in list(self._open.values()):
-            if call.method.poll_interval is not None or (call.method.is_streaming and call.task is None):
-                self._fail(call, StatusError(Code.UNAVAILABLE, "the sidecar is stopping"))
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no call is open."""
-        return not self._open
 
 
 def _is_grpc(content_type: bytes) -> bool:

@@ -6,7 +6,8 @@
     connection.send(1, HEADERS, b"...", TRAILERS)
     transport.write(connection.output.take())
 
-    connection        one connection: handles received frames, and sends answers
+    connection        one connection: handles received frames, begins and ends
+    sending           sends answers, and ends streams
     handler           the interfaces that a connection calls
     limits, rates     how much a peer may send, and make the connection hold
     reader            cuts received bytes into frames

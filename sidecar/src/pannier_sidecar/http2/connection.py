@@ -1,4 +1,4 @@
-"""The server's side of one connection (RFC 9113, cited by section): bytes become events, and answers become bytes."""
+"""The server's side of one connection (RFC 9113, cited by section): what each frame that comes in means."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from .frames import (
     read_header,
 )
 from .headers import HeaderReader, MalformedHeadersError
-from .output import Output
 from .rates import Rates
 from .reader import FrameReader
-from .streams import Stream, Streams
+from .sending import Sender
+from .streams import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .frames import Prepared
     from .handler import Handler, Writer
     from .limits import Limits
 
@@ -37,11 +36,11 @@ SMALL: Final = 128
 """If a window, or unwanted DATA, has fewer bytes than this, its frame counts among those that carry no call."""
 
 
-class Http2Connection:
+class Http2Connection(Sender):
     """One connection. It has no clock: the code that moves its bytes ends silent or slow connections."""
 
     def __init__(self, limits: Limits, handler: Handler, writer: Writer):
-        self.output = Output(handler, writer)
+        super().__init__(handler, writer)
         self.incomplete = 0
         """Bytes of an incomplete frame or header block; 0: there is none."""
         self.has_settings = False
@@ -49,13 +48,10 @@ class Http2Connection:
         self.has_read_shutdown = False
         """The client has read the GOAWAY of `announce_shutdown`."""
         self._limits = limits
-        self._handler = handler
         self._headers = HeaderReader(limits.header_list)
-        self._streams = Streams()
         self._reader = FrameReader()
         self._block: tuple[int, int, bytearray] | None = None
         """Stream, flags and bytes of a header block that CONTINUATION frames continue."""
-        self._is_receiving = False
         self._refuses_streams = False
         self._stream_window = frames.DEFAULT_WINDOW
         """The client's SETTINGS_INITIAL_WINDOW_SIZE."""
@@ -314,7 +310,7 @@ class Http2Connection:
     }
     """The function for each type of frame; frames of other types are ignored (4.1)."""
 
-    # --- what goes out --------------------------------------------------------------------------------------------
+    # --- its own frames, and its end ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin the connection (3.4)."""
@@ -330,64 +326,6 @@ class Http2Connection:
     def _open_window(self) -> None:
         self.output.write(frames.window_update(0, self._whole_window - self._receive_window))
         self._receive_window = self._whole_window
-
-    def send(self, stream_id: int, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> None:
-        """Send a part of an answer. `headers` belong to the first part, and `trailers` to the last one.
-
-        Bytes that the client's windows do not allow yet wait, and the stream is closed after the trailers. On a closed
-        stream nothing is sent.
-        """
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            return
-        is_alone = len(self._streams) == 1 and not self._is_receiving
-        if self.output.send(stream, headers, data, trailers, is_alone=is_alone):
-            self._close(stream)
-
-    def end_stream(self, stream_id: int, block: bytes) -> None:
-        """Send a header block as the last frame of a stream, drop what waits on it, and close the stream."""
-        if (stream := self._streams.get(stream_id)) is not None:
-            self.output.write(frames.last_headers(stream_id, block))
-            self._close(stream)
-
-    def reset(self, stream_id: int, code: ErrorCode) -> None:
-        """End a stream because of what the client did."""
-        self.output.write(frames.rst_stream(stream_id, code))
-        self._streams.given_up.append(stream_id)
-        if (stream := self._streams.get(stream_id)) is not None:
-            self._forget(stream)
-
-    def go_on(self) -> None:
-        """Send what waits, on the streams whose windows allow it."""
-        for stream in self.output.go_on():
-            self._close(stream)
-
-    def is_window_open(self, stream_id: int) -> bool:
-        """Return whether the stream's window is open: if DATA waits all the same, other streams or the connection delay
-        it.
-        """
-        stream = self._streams.get(stream_id)
-        return stream is not None and stream.window > 0
-
-    def _go_on_with(self, stream: Stream) -> None:
-        if stream.to_send and self.output.send_waiting(stream):
-            self._close(stream)
-
-    def _close(self, stream: Stream) -> None:
-        """Close a stream on which our last frame is written."""
-        if not stream.is_ended:  # what it still sends is not wanted (8.1)
-            self.output.write(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
-            self._streams.given_up.append(stream.id)
-        self._forget(stream)
-
-    def _forget(self, stream: Stream) -> None:
-        del self._streams[stream.id]
-        if stream.to_send:
-            self.output.drop(stream)
-        self._streams.ended.append(stream.id)
-        self._handler.stream_closed(stream.id)
-
-    # --- the connection's own frames, and its end -----------------------------------------------------------------
 
     def ping(self) -> None:
         """Send a PING, which the client must answer."""

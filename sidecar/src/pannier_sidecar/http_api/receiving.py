@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from ..state.errors import OverloadedError
 from .encoding import refusal, retry_after
 from .limits import FIELD, HEADERS
 from .messages import Answer, Call
+from .request_rules import MAX_DIGITS, SINGULAR, has_body, measured, origin_form, protocol_of, without_offer
 
 if TYPE_CHECKING:
     from ..serving import Listener
@@ -25,13 +25,7 @@ REFUSALS: Final = {
     431: "ERR_HEADERS_TOO_LARGE",
     503: OverloadedError.code,
 }
-SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
-"""Headers that a request may have only once. llhttp checks content-length."""
-OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
-_MAX_DIGITS: Final = 20
-"""Maximum of digits in a content-length."""
 _END_OF_HEADER: Final = b"\r\n\r\n"
-_AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
 
 
 class Receiver(asyncio.Protocol):
@@ -207,7 +201,8 @@ class Receiver(asyncio.Protocol):
                 # (RFC 9110, 7.8). llhttp would read nothing after it.
                 rest = memoryview(rest)[offer.args[0] :]
                 if self._offers_with_body:
-                    rest = self._header_without_offer() + rest
+                    self._offers_with_body = False
+                    rest = without_offer(self._parser, self._url, self._headers) + rest
                 self._parser = httptools.HttpRequestParser(self)
             except httptools.HttpParserError as error:
                 self._refuse(400, f"this is no HTTP/1.1 request: {error}")
@@ -238,16 +233,16 @@ class Receiver(asyncio.Protocol):
         self._in_header = False
         headers = self._headers
         if self._header_size:  # it came in several parts, and each was within the limit
-            self._check_header(self._measure_header())
+            self._check_header(measured(self._url, headers))
         if len(headers) > HEADERS:
             self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
         if b"host" not in headers or self._doubled:
             self._check_singular()
         if b"content-length" in headers and (
-            len(headers[b"content-length"]) > _MAX_DIGITS or int(headers[b"content-length"]) > self._limits.body
+            len(headers[b"content-length"]) > MAX_DIGITS or int(headers[b"content-length"]) > self._limits.body
         ):
             self._refuse_length(headers[b"content-length"])
-        elif b"upgrade" in headers and self._parser.should_upgrade() and _has_body(headers):
+        elif b"upgrade" in headers and self._parser.should_upgrade() and has_body(headers):
             self._offers_with_body = True
         elif b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
             self._expects_continue = self._parser.get_http_version() == "1.1"
@@ -294,52 +289,28 @@ class Receiver(asyncio.Protocol):
             not keep_alive or b"connection" in self._headers
         ):  # otherwise it is HTTP/1.1 (RFC 9112, 9.3), and this call would only cost time
             version = parser.get_http_version()
-            protocol = self._protocol() if version == "1.0" else "HTTP"
+            protocol = "HTTP"
+            if version == "1.0":
+                protocol = protocol_of(parser, self._url, self._chunk[: self._limits.header_section])
             if protocol != "HTTP" or (version != "1.1" and version != "1.0"):
                 self._refuse(400, f"this port speaks HTTP/1.1, not {protocol}/{version}")
                 return
             keep_alive = keep_alive and version == "1.1"
         body, self._body = bytes(self._body), b""
         if not self._url.startswith(b"/"):
-            self._read_absolute_form()
+            self._url = origin_form(self._url, self._headers)
         path, _, query = self._url.partition(b"?")
         method = parser.get_method()
         if method == b"CONNECT":  # any further bytes would belong to the tunnel (RFC 9110, 9.3.6)
             keep_alive = False
         self._take(Call(method, path, query, self._headers, body, keep_alive))
 
-    def _protocol(self) -> str:
-        """Return the protocol of a request: llhttp reads RTSP/1.0 and ICE/1.0 as well, and hides which it was."""
-        line = b"%b %b " % (self._parser.get_method(), self._url)
-        version = bytes(self._chunk[: self._limits.header_section]).partition(line)[2]
-        return next((name for name in ("RTSP", "ICE") if version.startswith(name.encode() + b"/")), "HTTP")
-
-    def _read_absolute_form(self) -> None:
-        """Take path and host from a target in absolute form, as clients send it to a proxy (RFC 9112, 3.2.2)."""
-        after_scheme = self._url.partition(b"://")[2]
-        if after_scheme:
-            authority = _AUTHORITY_ENDS.split(after_scheme, 1)[0]
-            self._headers[b"host"] = authority
-            rest = after_scheme[len(authority) :].partition(b"#")[0]
-            self._url = rest if rest.startswith(b"/") else b"/" + rest
-
-    def _header_without_offer(self) -> bytes:
-        """Return the header section of the current request without the offer of another protocol."""
-        self._offers_with_body = False
-        headers = {name: value for name, value in self._headers.items() if name not in OF_AN_OFFER}
-        if not self._parser.should_keep_alive():
-            headers[b"connection"] = b"close"
-        version = self._parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
-        lines += [b"%b: %b" % header for header in headers.items()]
-        return b"\r\n".join([*lines, b"", b""])
-
     # --- what is refused ------------------------------------------------------------------------------------------
 
     def _check_growth(self, size: int) -> None:
         """Bound the header and trailer section of an unfinished request, which are held in addition to its body."""
         if self._header_size == 0:  # the chunk may begin with the end of another request
-            self._header_size = 1 + self._measure_header()
+            self._header_size = 1 + measured(self._url, self._headers)
         elif self._in_header or len(self._body) == self._body_size:
             self._header_size += size
         else:
@@ -349,10 +320,6 @@ class Receiver(asyncio.Protocol):
         more, self._header_held = held - self._header_held, held
         self._count(more)
         self._check_header(self._header_size)
-
-    def _measure_header(self) -> int:
-        headers = self._headers
-        return len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers)
 
     def _check_header(self, size: int) -> None:
         if size > self._limits.header_section:
@@ -369,7 +336,7 @@ class Receiver(asyncio.Protocol):
             self._refuse(400, "the request has no host header, which HTTP/1.1 asks for; send one")
 
     def _refuse_length(self, length: bytes) -> None:
-        if len(length) > _MAX_DIGITS:  # leading zeros: llhttp takes no larger number, and int() at most 4,300 digits
+        if len(length) > MAX_DIGITS:  # leading zeros: llhttp takes no larger number, and int() at most 4,300 digits
             digits = len(length)
             self._refuse(400, f"the content-length has {digits:,} digits; write the number without zeros before it")
         else:
@@ -396,7 +363,3 @@ class Receiver(asyncio.Protocol):
             answer.headers = retry_after(OverloadedError)
         answer.closes = True
         self._take(answer)
-
-
-def _has_body(headers: dict[bytes, bytes]) -> bool:
-    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
