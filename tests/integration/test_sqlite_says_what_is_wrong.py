@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from servers.opened_store import refusal_of
 
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set
@@ -39,11 +40,9 @@ asyncio.run(main())
 
 
 async def refusal(connection_string: object, **settings: str | float | bool) -> str:
-    store = SQLiteStore({"connectionString": str(connection_string), **settings})
-    with pytest.raises(StoreRefusedError) as caught:
-        await store.open()
-    await store.close()
-    return str(caught.value)
+    error = await refusal_of(SQLiteStore, {"connectionString": str(connection_string), **settings})
+    assert isinstance(error, StoreRefusedError)
+    return str(error)
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:

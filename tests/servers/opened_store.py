@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import pytest
+
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 
@@ -51,6 +54,19 @@ async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
             yield store
         finally:
             await store.close()
+
+
+async def refusal_of(kind: type[Store], settings: Mapping[str, Any]) -> StoreError:
+    """Return the error of a store that can't be made or opened. What was opened is closed by then, and may be closed
+    again.
+    """
+    store: Store | None = None
+    with pytest.raises(StoreError) as caught:
+        store = kind(settings)
+        await store.open()
+    if store is not None:
+        await store.close()
+    return caught.value
 
 
 @asynccontextmanager

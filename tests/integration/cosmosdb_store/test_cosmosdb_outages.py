@@ -8,6 +8,7 @@ import pytest
 from servers.cosmosdb_server import CONTAINER, CosmosServer, running
 from servers.eventually import eventually
 from servers.opened_cosmosdb import opened
+from servers.opened_store import refusal_of
 from servers.pannier_process import Pannier
 from servers.processes import free_port
 
@@ -27,11 +28,7 @@ LIMIT_S = 60.0
 
 
 async def error_of_opening(settings: dict[str, Any], **more: Any) -> StoreError:
-    store = CosmosDBStore({**settings, **more})
-    with pytest.raises(StoreError) as caught:
-        await store.open()
-    await store.close()
-    return caught.value
+    return await refusal_of(CosmosDBStore, {**settings, **more})
 
 
 @pytest.fixture

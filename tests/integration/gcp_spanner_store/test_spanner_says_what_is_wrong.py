@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.opened_store import opened
+from servers.opened_store import opened, refusal_of
 from servers.pannier_process import Pannier
 from servers.spanner_server import EMULATOR, PATIENCE_S, SpannerDatabase, fake, make_database
 
@@ -29,11 +29,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpannerDataba
 
 
 async def refusal(settings: dict[str, Any]) -> StoreError:
-    store = SpannerStore(settings)
-    with pytest.raises(StoreError) as caught:
-        await store.open()
-    await store.close()
-    return caught.value
+    return await refusal_of(SpannerStore, settings)
 
 
 async def test_a_table_that_is_not_there(database: SpannerDatabase) -> None:

@@ -9,6 +9,7 @@ import pytest
 from servers.eventually import eventually
 from servers.mongodb_server import SOCKETS_LEFT, running
 from servers.opened_mongodb import opened
+from servers.opened_store import refusal_of
 from servers.pannier_process import Pannier
 from servers.processes import free_port
 from servers.redis_server import single
@@ -30,11 +31,7 @@ USER = ("--user", "ann:p@ss/word")
 
 
 async def error_of_opening(**settings: Any) -> StoreError:
-    store = MongoDBStore(settings)
-    with pytest.raises(StoreError) as caught:
-        await store.open()
-    await store.close()
-    return caught.value
+    return await refusal_of(MongoDBStore, settings)
 
 
 async def test_a_server_that_is_not_there_is_named_in_time() -> None:

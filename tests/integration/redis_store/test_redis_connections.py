@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from servers.opened_redis import opened
+from servers.opened_store import refusal_of
 from servers.processes import free_port
 from servers.redis_server import (
     Certificates,
@@ -38,12 +39,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 async def refusal(settings: dict[str, Any], **more: Any) -> StoreError:
     """Return what `open` says."""
-    store = RedisStore({**settings, **more})
-    with pytest.raises(StoreError) as caught:
-        await store.open()
-    await store.close()
-    assert "secret" not in str(caught.value)
-    return caught.value
+    error = await refusal_of(RedisStore, {**settings, **more})
+    assert "secret" not in str(error)
+    return error
 
 
 async def writes_and_reads(store: RedisStore) -> None:
