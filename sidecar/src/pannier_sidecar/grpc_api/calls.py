@@ -196,11 +196,11 @@ class Calls(LimitedCalls):
             listener.learn(len(answer))
         self._send(call, framed(answer), OK_TRAILERS)
 
-    def resume(self, begun: FastCall, rest: Rest) -> None:
+    def resume(self, begun: FastCall[Call], rest: Rest) -> None:
         """Answer a call on the fast path that needs more than one request to its store."""
         self._loop.create_task(self._see_through(begun, rest), name="call")
 
-    async def _see_through(self, begun: FastCall, rest: Rest) -> None:
+    async def _see_through(self, begun: FastCall[Call], rest: Rest) -> None:
         call = begun.call
         if not call.is_begun:
             begun.abandon(rest)

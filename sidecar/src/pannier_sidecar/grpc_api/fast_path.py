@@ -13,7 +13,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -24,8 +24,6 @@ from ..state.service import StateService
 from .status import Code, StatusError
 
 if TYPE_CHECKING:
-    from .call import Call
-
     Rest = Coroutine[Any, Any, Any]
     """The rest of a call, after its first request to the store."""
     Count = Callable[[int, float], None]
@@ -36,13 +34,22 @@ def not_counted(status: int, seconds: float) -> None:
     """Count nothing."""
 
 
-class Answering(Protocol):
+class OpenCall(Protocol):
+    """What the fast path needs of a call."""
+
+    is_begun: bool
+
+
+Call = TypeVar("Call", bound=OpenCall)
+
+
+class Answering(Protocol[Call]):
     """What the fast path needs of the connection's calls: one of these is called once for each call that was begun."""
 
     def finish(self, call: Call, answer: bytes) -> None:
         """Send the answer."""
 
-    def resume(self, begun: FastCall, rest: Rest) -> None:
+    def resume(self, begun: FastCall[Call], rest: Rest) -> None:
         """Finish the call in a task, and send the answer."""
 
 
@@ -58,7 +65,7 @@ class FastMethod(Struct, frozen=True):
     error_mapper: Callable[[StateError], StatusError]
     count: Count = not_counted
 
-    def begin(self, message: bytes, calls: Answering, call: Call) -> bool:
+    def begin(self, message: bytes, calls: Answering[Call], call: Call) -> bool:
         """Begin a call; return False if nothing was begun."""
         begun = FastCall(self.service, perf_counter(), calls=calls, call=call, method=self)
         try:
@@ -66,7 +73,7 @@ class FastMethod(Struct, frozen=True):
         except (StateError, MalformedMessageError, UnicodeDecodeError):  # the general way answers with it
             return False
 
-    async def see_through(self, begun: FastCall, rest: Rest) -> bytes:
+    async def see_through(self, begun: FastCall[Any], rest: Rest) -> bytes:
         """Return the answer to a call that needs more than one request to its store. Raises StatusError."""
         status = int(Code.UNKNOWN)
         try:
@@ -84,10 +91,10 @@ class FastMethod(Struct, frozen=True):
             self.count(status, perf_counter() - begun.started)
 
 
-class FastCall(BegunCall, gc=False, kw_only=True):
+class FastCall(BegunCall, Generic[Call], gc=False, kw_only=True):
     """A call on the fast path."""
 
-    calls: Answering
+    calls: Answering[Call]
     call: Call
     method: FastMethod
 
