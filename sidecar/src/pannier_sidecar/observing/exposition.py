@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,12 @@ SUM: Final = -1
 
 def new_histogram() -> Histogram:
     return [0] * (len(BOUNDS_MS) + 1) + [0.0]
+
+
+def observe(histogram: Histogram, seconds: float) -> None:
+    """Add a duration."""
+    histogram[bisect_left(BOUNDS, seconds)] += 1
+    histogram[SUM] += seconds
 
 
 def count_of(histogram: Histogram) -> int:

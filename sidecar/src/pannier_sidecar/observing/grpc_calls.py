@@ -59,15 +59,7 @@ def counter(metrics: Metrics | None, method: str) -> Callable[[int, float], None
     """
     if metrics is None:
         return lambda status, seconds: None
-    count_ok = metrics.rpc_counter(method, STATUSES[0])
-
-    def count(status: int, seconds: float) -> None:
-        if status == 0:
-            count_ok(seconds)
-        else:
-            metrics.rpc_ended(method, STATUSES[status], seconds)
-
-    return count
+    return metrics.rpc_counter(method, STATUSES)
 
 
 def _metrics_and_logging_middleware(method: str, answer: Answer, metrics: Metrics | None, logs_calls: bool) -> Answer:

@@ -13,10 +13,19 @@ from collections import Counter
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.observing.exposition import BOUNDS, SUM, Histogram, Labels, Page, count_of, new_histogram
+from pannier_sidecar.observing.exposition import (
+    BOUNDS,
+    SUM,
+    Histogram,
+    Labels,
+    Page,
+    count_of,
+    new_histogram,
+    observe,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 _OTHER_PATH: Final = "other"
 _KNOWN_PATHS: Final = frozenset(
@@ -72,14 +81,12 @@ class Metrics:
         histogram = self._calls.get(slot)
         if histogram is None:
             histogram = self._calls[slot] = new_histogram()
-        histogram[bisect_left(BOUNDS, seconds)] += 1
+        histogram[bisect_left(BOUNDS, seconds)] += 1  # as `observe`, whose call would cost a tenth of this method
         histogram[SUM] += seconds
 
     def request_ended(self, method: bytes, path: bytes, status: int, seconds: float) -> None:
         """Record an HTTP request; `path` is as sent, without the query."""
-        histogram = self._histogram_of_requests(method, path, status)
-        histogram[bisect_left(BOUNDS, seconds)] += 1
-        histogram[SUM] += seconds
+        observe(self._histogram_of_requests(method, path, status), seconds)
 
     def _histogram_of_requests(self, method: bytes, path: bytes, status: int) -> Histogram:
         if path.startswith(b"/v1.0/state/"):
@@ -98,40 +105,23 @@ class Metrics:
         """Return a function that records requests of one method and path faster than `request_ended`. It takes status
         and seconds.
         """
-        by_status: dict[int, Histogram] = {}
-
-        def count(status: int, seconds: float) -> None:
-            histogram = by_status.get(status)
-            if histogram is None:
-                histogram = by_status[status] = self._histogram_of_requests(method, path, status)
-            histogram[bisect_left(BOUNDS, seconds)] += 1
-            histogram[SUM] += seconds
-
-        return count
+        return _counter(lambda status: self._histogram_of_requests(method, path, status))
 
     def rpc_ended(self, method: str, status: str, seconds: float) -> None:
         """Record a gRPC call: `method` is one that is served, `status` the name of a status code."""
+        observe(self._histogram_of_rpcs(method, status), seconds)
+
+    def _histogram_of_rpcs(self, method: str, status: str) -> Histogram:
         histogram = self._rpcs.get((method, status))
         if histogram is None:
             histogram = self._rpcs[method, status] = new_histogram()
-        histogram[bisect_left(BOUNDS, seconds)] += 1
-        histogram[SUM] += seconds
+        return histogram
 
-    def rpc_counter(self, method: str, status: str) -> Callable[[float], None]:
-        """Return a function that records gRPC calls of one method and status faster than `rpc_ended`. It
-        takes seconds.
+    def rpc_counter(self, method: str, statuses: Sequence[str]) -> Callable[[int, float], None]:
+        """Return a function that records gRPC calls of one method faster than `rpc_ended`. It takes the number of the
+        status, which is its index in `statuses`, and seconds.
         """
-        slot = (method, status)
-        histogram = self._rpcs.get(slot)
-
-        def count(seconds: float) -> None:
-            nonlocal histogram
-            if histogram is None:
-                histogram = self._rpcs.setdefault(slot, new_histogram())
-            histogram[bisect_left(BOUNDS, seconds)] += 1
-            histogram[SUM] += seconds
-
-        return count
+        return _counter(lambda status: self._histogram_of_rpcs(method, statuses[status]))
 
     def error_answered(self, code: str, *, is_about_a_key: bool = False) -> None:
         """Record a call that was answered with an error; `code` is its `errorCode`."""
@@ -238,6 +228,20 @@ def _label(path: bytes) -> str:
         if text.startswith(prefix):
             return label
     return _OTHER_PATH
+
+
+def _counter(find: Callable[[int], Histogram]) -> Callable[[int, float], None]:
+    """Return a function that records durations by status. It looks up the histogram of each status once."""
+    by_status: dict[int, Histogram] = {}
+
+    def count(status: int, seconds: float) -> None:
+        histogram = by_status.get(status)
+        if histogram is None:
+            histogram = by_status[status] = find(status)
+        histogram[bisect_left(BOUNDS, seconds)] += 1  # as `observe`, without the cost of its call
+        histogram[SUM] += seconds
+
+    return count
 
 
 class Unobserved:
