@@ -1,9 +1,9 @@
 """Decides which requests may be answered, by the host and the origin that they name.
 
-A page in a browser can send requests to any address that its machine reaches, loopback included; such a request names
-the page's origin. Or the page's site can point its own name at the loopback address (DNS rebinding) and read the
-answers; such a request names that site as its host. Both are refused. Clients other than browsers name no origin, and
-their host is the name in the URL that they call.
+A page in a browser can send requests to any address that its machine reaches, loopback included. These requests name
+the page's origin. The page's site can also point its own name at the loopback address (DNS rebinding) and read the
+answers. Those requests name that site as their host. Both kinds are refused. Clients other than browsers name no
+origin, and their host is the name in the URL that they call.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class AccessControl:
     """The hosts and origins of one listener."""
 
     is_exposed: bool = False
-    """It listens beyond loopback. Then not all of its own addresses and names are known here, so every address is
-    allowed, and every name that public DNS cannot have: no web site can point such a name anywhere.
+    """Whether the sidecar listens beyond loopback. If so, not all of its own addresses and names are known here, so
+    every address is allowed, and every name that public DNS cannot have: no web site can point such a name anywhere.
     """
     own_hosts: frozenset[str] = frozenset()
     """Further names and addresses of this machine, in lower case."""

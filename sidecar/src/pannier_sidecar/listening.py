@@ -171,7 +171,7 @@ def _bind_all(port: int, addresses: Sequence[str], flag: str, bound: list[socket
 
 def _resolved(address: str, port: int, flag: str) -> list[tuple[int, tuple[object, ...]]]:
     try:
-        # As bytes, because Python encodes a text by IDNA first, and loads its Unicode tables for that.
+        # The host is passed as bytes: Python would encode a text by IDNA, and load its Unicode tables for that.
         name = address if not address.isascii() else address.encode()
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:

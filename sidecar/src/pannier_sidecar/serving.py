@@ -122,7 +122,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     connections: int = 4096
     """Maximum of connections on one listener."""
     receiving: float = 30.0
-    """From the first byte of a request to its last."""
+    """How long a request may take from its first byte to its last."""
     stalled: float = 30.0
     """How long a client may read nothing of its answer, or read it too slowly (`time_to_take`)."""
 

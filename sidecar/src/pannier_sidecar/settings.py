@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from pannier_crds.folder import INDEX_REQUIRED, INDEX_VARIABLE
 
 LOOPBACK: Final = ("::1", "127.0.0.1")
-"""Both families, as Dapr's injector configures them; a family that the machine lacks is skipped."""
+"""Loopback in IPv6 and IPv4, as Dapr's injector configures it; a family that the machine lacks is skipped."""
 EVERYWHERE: Final = ("::", "0.0.0.0")
 
 Profile = Literal["spec", "dapr"]
@@ -65,7 +65,7 @@ class ListenSettings(Struct, frozen=True):
     metrics_addresses: tuple[str, ...] = ()
     """Empty: in a pod every address, because Prometheus calls the pod's, and elsewhere loopback."""
     serves_metrics: bool = True
-    """If it is off, calls are not counted either."""
+    """Whether metrics are served. If not, calls are not counted either."""
 
 
 class AccessSettings(Struct, frozen=True):

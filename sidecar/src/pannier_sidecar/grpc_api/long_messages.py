@@ -44,7 +44,7 @@ _ITEMS: Final[dict[type[Struct], str]] = {
     ExecuteStateTransactionRequest: "operations",
     ExecuteActorStateTransactionRequest: "operations",
 }
-"""For each request with several items, the field that has them."""
+"""The field that holds the items, by the type of the request."""
 
 AnyMessage = TypeVar("AnyMessage", bound="Struct")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHORTEST_ITEM: Final = len('{"key":""},')
 SHORTEST_KEY: Final = len('"",')
 LARGE: Final = 32 * 1024
-"""In bodies of more bytes than this, metadata are measured before they are read."""
+"""If a body has more bytes than this, its metadata are measured before they are read."""
 MAX_METADATA: Final = 16 * 1024
 """Maximum of bytes in an item's metadata, and in a request's."""
 BLOCK: Final = 4096

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.store import KeyPage, Store, StoredValue
 
 PATIENCE: Final = RetryPolicy(interval_ms=100, threshold=6, pattern=Pattern.EXPONENTIAL)
-"""For a store that does not answer: six seconds of pauses, in which a server restarts or a replica takes over."""
+"""How often to retry a store that does not answer. The pauses add up to six seconds: enough for a server to restart or
+a replica to take over.
+"""
 LISTED_AT_ONCE: Final = 1000
 """Keys of one page of a store's list."""
 MAX_KEYS: Final = 200

@@ -33,7 +33,7 @@ class ServedStore(Struct, eq=False):
     store: Store
     keys: KeyScheme
     default_ttl: int | None = None
-    """In seconds; for writes that do not set an expiry."""
+    """The TTL, in seconds, of writes that do not set an expiry."""
     is_default: bool = False
     holds_actor_state: bool = False
     calls_in_flight: int = 0

@@ -71,9 +71,9 @@ class Set(Struct, frozen=True, gc=False):
     key: str
     value: bytes
     if_match: str | None = None
-    """Only if the key is present with this ETag."""
+    """Write only if the key is present with this ETag."""
     if_absent: bool = False
-    """Only if the key is absent."""
+    """Write only if the key is absent."""
     ttl: int | None = None
     """Seconds until it expires, counted from now; None: never, even if an earlier write set an expiry."""
     strong: bool = False

@@ -95,7 +95,7 @@ class StateService:
         self.in_flight = ItemsInFlight(limits.items)
         """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
-        """For long work in calls of either front end."""
+        """Both front ends use it for long work in calls."""
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
 RETRY_AFTER_S = 1
-"""For a call that did not happen because its store cannot be reached."""
+"""`retry_after` of a call that did not happen because its store cannot be reached."""
 
 
 class OperationFailedError(StateError):

@@ -32,7 +32,9 @@ the driver has forgotten the request, and does not expect a late answer to it ye
 
 
 class _Received(BytesIO):
-    """Replaces the buffer into which the driver writes received bytes. Its position counts them; it keeps none."""
+    """Replaces the buffer into which the driver writes received bytes. Its position counts these bytes, but it keeps
+    none of them.
+    """
 
     def __init__(self, take: Callable[[bytes], None]):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Bounds the driver's decoding of answers. A larger answer cannot be one to a statement of this store.
+"""Bounds the driver's decoding of answers. No statement of this store has a larger answer.
 
 The driver creates as many rows, columns and elements as an answer announces. It does so in compiled code, during which
 no other thread of the process runs.
@@ -25,7 +25,7 @@ MAX_COLUMNS: Final = 100
 MAX_ELEMENTS: Final = 4096
 """Maximum number of elements in one collection. The largest has the tokens of a node, at most 1536."""
 MAX_ELEMENTS_IN_ALL: Final = 300_000
-"""In all collections of an answer: more than the tokens of a thousand nodes."""
+"""Maximum number of elements in all collections of an answer: more than the tokens of a thousand nodes."""
 
 _KEYSPACE_SET: Final = 3
 """The kind of the answer to USE, a statement that this store never sends."""

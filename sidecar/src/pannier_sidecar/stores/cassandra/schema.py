@@ -25,7 +25,7 @@ _TABLE: Final = "SELECT column_name, type, kind FROM system_schema.columns WHERE
 
 
 def ensure(session: Session, settings: CassandraSettings) -> None:
-    """Make the table, or its missing column, unless it is there. Blocks.
+    """Make the table, or its column `etag`, if it is missing. Blocks.
 
     Raises StoreRefusedError with the statement that an administrator has to run.
     """

@@ -52,7 +52,7 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
             cause = error.inner_exception
             if not isinstance(cause, aiohttp.ClientConnectionError) or _was_connecting(cause):
                 raise
-            # Not the cause itself: from its type the client would conclude that nothing was sent.
+            # The cause itself is not raised: from its type, the client would conclude that nothing was sent.
             raise ServiceResponseError(str(error), error=ConnectionError(str(cause))) from error
         if response.status_code == _UNAVAILABLE and _is_write(request):
             raise ServiceResponseError("503 Service Unavailable")

@@ -177,7 +177,9 @@ def _counting(connections: Connections) -> type[AIOHTTPSession]:
 
 @cache
 def _descriptions() -> Loader:
-    """Return botocore's descriptions of AWS, read once: that costs more than all else in making a client."""
+    """Return botocore's descriptions of AWS, read only once: reading them costs more than the rest of making
+    a client.
+    """
     return create_loader()
 
 

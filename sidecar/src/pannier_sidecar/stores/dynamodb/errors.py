@@ -73,7 +73,7 @@ _OTHER_KEYS: Final = (
     "required keys",  # here and below: DynamoDB Local
     "conditions on the keys",
 )
-"""In DynamoDB's messages for a table that has another key than the call."""
+"""Texts in DynamoDB's messages for a table that has another key than the call."""
 _NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
 

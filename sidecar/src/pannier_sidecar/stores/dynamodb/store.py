@@ -187,7 +187,7 @@ class DynamoDBStore(Store):
             condition = self._layout.condition(writes, now)
             operations.append({kind: {"TableName": self._layout.table, **arguments, **condition}})
         try:
-            # By the token, DynamoDB recognizes a repetition.
+            # DynamoDB recognizes a repetition by the token.
             token = uuid4().hex
             await self._client.write(
                 "transact_write_items", has_token=True, TransactItems=operations, ClientRequestToken=token

@@ -100,7 +100,7 @@ class Client:
                 if left < 0:
                     raise answers.too_large(self._settings.where)
                 texts = layout.texts_of(message.values)
-                if is_divided and texts:  # continues the last value, which is text then
+                if is_divided and texts:  # the first text continues the last value
                     texts[0] = f"{values.pop() or ''}{texts[0] or ''}"
                 values += texts
                 is_divided = message.chunked_value

@@ -44,7 +44,7 @@ class MemcachedSettings(Struct, frozen=True):
     """The component's settings, with defaults."""
 
     addresses: tuple[Address, ...]
-    """In the order given, which decides which server has which key."""
+    """The servers in the given order: the order decides which server has which key."""
     timeout: float
     """Seconds that connecting and signing in may take, and that a server may be silent while it owes an answer."""
     username: str

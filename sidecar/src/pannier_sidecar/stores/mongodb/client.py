@@ -124,7 +124,7 @@ def _option(text: str) -> str:
 
 
 def _has_members(hello: Mapping[str, Any]) -> bool:
-    """Return whether it is a replica set or a sharded cluster of such: only these have transactions."""
+    """Return whether the server is part of a replica set or a sharded cluster: only these have transactions."""
     return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 

@@ -78,7 +78,7 @@ def _address(given: GivenSettings) -> str:
     host, server = _text(given, "host"), _text(given, "server")
     if not host and not server:
         raise StoreRefusedError("no server is named; write host, server or connectionString")
-    # As in Dapr, the user is one of the database that holds the state, unless authSource says otherwise.
+    # As in Dapr, the user belongs to the database that holds the state, unless authSource names another one.
     where = quote_plus(_text(given, "databaseName"))
     options = _text(given, "params").lstrip("?&")
     return f"mongodb{'' if host else '+srv'}://{_user(given)}{host or server}/{where}?{options}"

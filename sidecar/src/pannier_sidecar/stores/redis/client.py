@@ -277,7 +277,7 @@ class Primary(Servers):
 
 
 async def answer_ping(link: Link) -> None:
-    """Raise a StoreError unless the server answers now. Without a connection it is the link's `last_error`, at once."""
+    """Raise a StoreError unless the server answers now. Without a connection, raise the link's `last_error` at once."""
     connection = await link.usable(0, 0)
     try:
         reply = await connection.send(b"*1\r\n$4\r\nPING\r\n", 1)

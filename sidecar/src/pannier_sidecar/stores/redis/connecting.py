@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Command = tuple[Part, ...]
 
 PROBE_KEY: Final = "pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9"
-"""The key on which permissions are tried, even the one to delete. No other program uses it."""
+"""The key on which permissions are tried, the permission to delete included. No other program uses it."""
 KEEPALIVE_IDLE_S: Final = 15
 KEEPALIVE_PROBES: Final = 3
 KEEPALIVE_PAUSE_S: Final = 5

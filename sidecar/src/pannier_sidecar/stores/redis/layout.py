@@ -129,7 +129,7 @@ def precondition(write: Write) -> bytes:
     if _INTEGER.fullmatch(etag) or _STRING_ETAG.fullmatch(etag):
         return etag.encode()
     raise InvalidETagError(
-        f"{etag!r} for key {write.key} is no ETag of a Redis store, which are integers; "
+        f"{etag!r} for key {write.key} is no ETag of a Redis store, whose ETags are integers; "
         "send the one that the last read returned"
     )
 

@@ -13,7 +13,7 @@ COUNT_VALID_S: Final = 1.0
 MISSED_S: Final = 60.0
 """Seconds for which a replica that has gone is still expected to acknowledge: it may come back."""
 MOVED_S: Final = 5.0
-"""The same if the server has as many replicas as always: then one has probably only changed its address."""
+"""MISSED_S for a server that has as many replicas as always: then one has probably only changed its address."""
 
 
 class ReplicaCount:
@@ -39,7 +39,7 @@ class ReplicaCount:
         self._more = 0
         self._more_since = inf
         self._reported: dict[bytes, float] = {}
-        """For each replica that followed this server, until when (loop time) it is expected to come back."""
+        """Replicas that followed this server, and until when (loop time) each is expected to come back."""
         self._valid_until = 0.0
 
     def is_valid(self, now: float) -> bool:

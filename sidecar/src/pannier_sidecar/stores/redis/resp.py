@@ -32,7 +32,7 @@ _find_long_set: Final = re.compile(rb"~[0-9]{7}").search
 _find_long_push: Final = re.compile(rb">[0-9]{7}").search
 _find_long_attribute: Final = re.compile(rb"\|[0-9]{7}").search
 _SET, _PUSH, _ATTRIBUTE, _LINE_END = b"~>|\n"
-"""As numbers: Python finds a number in bytes four times as fast as a byte string."""
+"""They are numbers, because Python finds a number in bytes four times as fast as a byte string."""
 _CUT_HEADER: Final = re.compile(rb"[*~>|][0-9]{0,6}\Z")
 
 _pack: Callable[[Any], bytes] = cast("Any", hiredis.pack_command)  # its stub allows only one part
@@ -92,7 +92,7 @@ class ReplyReader:
             raise ProtocolError("a reply of impossible size or shape") from error
 
     def _hold_cut_header(self, data: bytes) -> bytes:
-        """Return the bytes to parse now. The end is held back if it may be half a header, with which no reply ends."""
+        """Return the bytes to parse now. The end is held back if it may be half a header: no whole reply ends so."""
         data = self._held + data
         cut = _CUT_HEADER.search(data, max(0, len(data) - 7))
         self._held = cut[0] if cut else b""

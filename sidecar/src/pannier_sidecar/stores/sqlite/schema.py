@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS "{table}" (
     expiration_time TIMESTAMP DEFAULT NULL,
     update_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
 )"""
-# Not Dapr's, and harmless to it. With it, removing expired rows costs the same however many other rows there are.
+# Dapr has no such index, and is not harmed by it. With it, removing expired rows costs the same for any number of rows.
 _EXPIRY_INDEX: Final = """
 CREATE INDEX IF NOT EXISTS "{table}_expiring" ON "{table}" (expiration_time) WHERE expiration_time IS NOT NULL"""
 _METADATA_TABLE: Final = """
@@ -99,7 +99,7 @@ def _make_folder(location: Location) -> None:
 
 
 def _make_file(location: Location) -> None:
-    """Make the file, readable by its owner alone; SQLite gives those beside it (`-wal`) the same mode.
+    """Make the file, readable by its owner alone; SQLite gives the files beside it (`-wal`) the same mode.
 
     A file that exists is left as it is, and not opened: closing it would drop the locks that this process has on it.
     """

@@ -96,7 +96,8 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.create_future()
         self._ended = self._loop.create_future()
-        # A daemon: a process that ends without closing the store must not wait for it. Only answered writes count.
+        # A daemon thread, because a process that ends without closing the store must not wait for it. Only answered
+        # writes count.
         Thread(target=self._run, name=self._name, daemon=True).start()
         self._is_running = True
         await self._started
