@@ -87,8 +87,8 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
 
 
 def _advice_for(component: Component, other: Component, advice: str) -> str:
-    """Return the advice. If the two conflict only because no namespace is known, let it begin with setting
-    NAMESPACE.
+    """Return the advice. Components of different namespaces conflict only while the sidecar's namespace is unknown, so
+    for them the advice begins with setting NAMESPACE.
     """
     return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
 

@@ -30,8 +30,8 @@ MADE_AT_ONCE: Final = 1 / 64
 ACCEPTING_S = 0.02
 """Seconds at the end to accept connections that the kernel has queued: closing the socket would reset them."""
 ONE_TURN_S: Final = 0.001
-"""Seconds of a further pause, so that sockets are polled once more: a loop that is late ends the first pause without
-polling them, but not a pause that began only then.
+"""Seconds of a second pause. If the event loop is late, the first pause can end before sockets are polled. They are
+polled during the second pause in any case.
 """
 
 

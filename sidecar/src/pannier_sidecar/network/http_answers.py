@@ -12,7 +12,7 @@ from aiohttp.client_proto import ResponseHandler
 from pannier_sidecar.network import answers
 
 MAX_ANSWERS: Final = 16
-"""Answers to one request: interim ones, with a status of 1xx, and the final one."""
+"""Maximum of answers to one request: interim ones, with a status of 1xx, and the final one."""
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """Asks servers not to compress: an answer could unpack to many times what was sent."""
 

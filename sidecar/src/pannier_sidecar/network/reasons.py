@@ -1,4 +1,4 @@
-"""Why a server cannot be reached, in our own words: those of libraries may hold what was in a secret."""
+"""Why a server cannot be reached, in our own words: a library's words may contain a secret."""
 
 from __future__ import annotations
 

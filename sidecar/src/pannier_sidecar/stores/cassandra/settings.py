@@ -33,7 +33,7 @@ class Levels:
 
 _C: Final = ConsistencyLevel
 LEVELS: Final[Mapping[str, Levels]] = {
-    "Any": Levels(_C.ONE, _C.ANY, _C.QUORUM, _C.SERIAL),  # no read can be at Any
+    "Any": Levels(_C.ONE, _C.ANY, _C.QUORUM, _C.SERIAL),  # a read cannot have the level Any
     "One": Levels(_C.ONE, _C.ONE, _C.QUORUM, _C.SERIAL),
     "Two": Levels(_C.TWO, _C.TWO, _C.QUORUM, _C.SERIAL),
     "Three": Levels(_C.THREE, _C.THREE, _C.QUORUM, _C.SERIAL),

@@ -102,13 +102,15 @@ class ConditionNotMetError(Exception):
     """A precondition did not hold, so nothing was written."""
 
     def __init__(self, places: list[int]):
-        """Take the indexes, in their transaction, of operations whose conditions failed; a single write has 0."""
+        """`places` are the indexes, in the transaction, of the operations whose conditions failed; a write
+        has index 0.
+        """
         super().__init__(places)
         self.places = places
 
 
 def unmet_condition(error: Exception) -> ConditionNotMetError | None:
-    """Return the condition that did not hold; None if that is not the error."""
+    """Return which conditions did not hold; None if the error has another cause."""
     if code(error) == "ConditionalCheckFailedException":
         return ConditionNotMetError([0])
     places = [place for place, reason in enumerate(reasons(error)) if reason == "ConditionalCheckFailed"]

@@ -71,7 +71,7 @@ class Client:
     async def call(self, method: Method, request: Any, *, is_write: bool = False) -> Any:
         """Return the answer. Raises StoreError, LeaseGoneError.
 
-        If an endpoint fails, others are tried; for a write only if it was not sent.
+        If an endpoint fails, the others are tried; but a write is repeated only if it was not sent.
         """
         try:
             return await self._answer(method, request, may_repeat=not is_write)

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is, from a connection string as Dapr's driver takes it: a URL, or `host=... user=...`.
+"""Reads where PostgreSQL is from a connection string of Dapr's driver: a URL, or `host=... user=...`.
 
 Parameters that are not read here, such as sslmode, are passed on to asyncpg.
 """
@@ -46,7 +46,9 @@ _FIELDS: Final = {
     "password": "password",
     "sslRootCert": "sslrootcert",
 }
-"""Settings, and the parameters of a connection string that they replace. Of two for one parameter, the later wins."""
+"""Settings, and the parameters of a connection string that they replace. If two settings replace the same parameter,
+the later one wins.
+"""
 
 
 @dataclass(frozen=True, slots=True)

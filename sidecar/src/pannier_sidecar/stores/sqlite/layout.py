@@ -106,7 +106,8 @@ class StateTable:
     def keys(self, now: float, prefix: str, after: str | None, limit: int) -> tuple[list[str], bool]:
         """Return up to `limit` keys in order, and whether there are more."""
         keys: list[str] = []
-        # Keys with the same beginning are neighbours in any order by bytes, so reading ends at the first other one.
+        # Keys with the same beginning are neighbours in any order by bytes, so reading ends at the first key that
+        # begins otherwise.
         statement = self._list % (">=" if after is None else ">")
         with closing(self.connection.execute(statement, (prefix if after is None else after,))) as rows:
             for key in _live_keys(rows, prefix, now):
