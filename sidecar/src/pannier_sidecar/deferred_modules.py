@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _TRIED: Final = ((3, 11), (3, 14))
-"""The versions of Python that this is made for: from the first, and before the second."""
+"""Python versions for which the stand-ins are made: at least the first, and below the second."""
 
 
 class Deferred(ModuleType):

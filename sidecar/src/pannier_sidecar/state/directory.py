@@ -67,7 +67,7 @@ class Directory:
         seen_from: str = "",
     ):
         """Take the open stores, the stores that still wait for their server, and the reason for each that this app may
-        not use. `seen_from` says which components the app sees; empty if they are those of a folder.
+        not use. `seen_from` says, for messages, which components the app sees; empty if they come from a folder.
         """
         self.app_id = app_id
         self.served = {store.name: store for store in served}

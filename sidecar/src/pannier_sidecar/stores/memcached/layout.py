@@ -28,7 +28,7 @@ MAX_ENCODED_KEY_BYTES: Final = MAX_KEY_BYTES // 4 * 3
 """Bytes that a key may have if it has to be sent in base64."""
 OVERHEAD: Final = 128
 """Bytes allowed for what an item takes besides key and value (64 in 1.6.18). A server that refuses a value as too
-large deletes the one that the key had, so such a value must not be sent."""
+large deletes the one that the key had, so a value that is too large must not be sent."""
 
 _UNSENDABLE: Final = pattern(rb"[\x00-\x20\x7f]").search
 """Finds bytes that may not be sent in a key as they are: those that Dapr's client refuses too."""

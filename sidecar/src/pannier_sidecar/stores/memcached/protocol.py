@@ -45,7 +45,7 @@ class ReplyReader:
     def feed(self, data: bytes) -> Iterator[Reply]:
         """Yield the replies that are complete; the caller must take all of them.
 
-        Raises ProtocolError after the last one if what follows is not a reply; nothing may be fed after that.
+        Raises ProtocolError after the last reply if what follows is not a reply; nothing may be fed after that.
         """
         if self._chunks:
             self._chunks.append(data)

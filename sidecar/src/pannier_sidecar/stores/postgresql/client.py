@@ -228,7 +228,7 @@ class Pool:
             self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
-        """Fail all calls that wait, or only the first while a connection may still be made."""
+        """Fail calls that wait, the longest waiting first, until the others may still get a connection."""
         assert self._last_failure is not None
         while self._waiting:
             waiting, _ = self._waiting.popitem(last=False)

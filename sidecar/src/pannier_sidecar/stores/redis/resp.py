@@ -65,7 +65,7 @@ class ReplyReader:
     def feed(self, data: bytes) -> Iterator[Any]:
         """Yield the complete replies; the caller must take all of them.
 
-        Raises ProtocolError after the last one if what follows is not a reply; nothing may be fed after that.
+        Raises ProtocolError after the last reply if what follows is not a reply; nothing may be fed after that.
         """
         parser = self._parser
         if self._held or not data or data[-1] != _LINE_END:
