@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .streams import Stream
 
 MAX_QUEUED: Final = 256 * 1024
-"""Maximum of DATA that had to wait, in bytes, that one `take` returns."""
+"""Maximum of bytes of delayed DATA that one `take` returns."""
 FRAGMENT: Final = 1024
 """If the connection's window has fewer bytes than this, no part of an answer is sent. Otherwise a client that opens its
 window by what it has read would get smaller and smaller parts (the silly window syndrome).
