@@ -63,13 +63,13 @@ class ListenSettings(Struct, frozen=True):
     metrics_port: int = 9090
     """Dapr's own, which scrape configurations know."""
     metrics_addresses: tuple[str, ...] = ()
-    """Empty: in a pod every address, because Prometheus calls the pod's, and elsewhere loopback."""
+    """Empty: every address in a pod, because Prometheus calls the pod's address; loopback elsewhere."""
     serves_metrics: bool = True
     """Whether metrics are served. If not, calls are not counted either."""
 
 
 class AccessSettings(Struct, frozen=True):
-    """Which requests are answered, besides requests that name this machine and no origin."""
+    """Requests that name this machine and no origin are always answered. These settings allow others."""
 
     allowed_origins: tuple[str, ...] = ()
     """Origins of browser pages that may call. daprd's default is any; ours is none, because a page could read all
@@ -88,7 +88,9 @@ class LimitSettings(Struct, frozen=True):
     """Bytes of one request's line and headers. Four times Dapr's: with 4 KiB, long keys and big cookies fail."""
 
     max_request_items: int = 10_000
-    """Items, keys or operations of one request. Ten times what clients commonly send at once, and a second's work."""
+    """Items, keys or operations of one request. Ten times what clients commonly send at once; the work takes about a
+    second.
+    """
 
     @property
     def all_bodies(self) -> int:
@@ -109,7 +111,7 @@ class LimitSettings(Struct, frozen=True):
 
 
 class StopSettings(Struct, frozen=True):
-    """How the sidecar ends. Seconds."""
+    """How the sidecar ends. Times in seconds."""
 
     graceful: float = 5.0
     """Longest wait for calls in flight; Dapr's default."""

@@ -26,7 +26,7 @@ class Profile(Struct, frozen=True):
     plus_is_space: bool
     """`+` in a path stands for a space, as Dapr decodes it."""
     tidies_paths: bool
-    """Remove empty segments, `.` and `..` and a trailing slash from a path before the search, as Dapr does."""
+    """Removes empty segments, `.`, `..` and a trailing slash from a path before the search, as Dapr does."""
 
 
 SPEC = Profile(
