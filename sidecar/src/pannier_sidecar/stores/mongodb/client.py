@@ -120,7 +120,7 @@ async def _refuse_collation(server: Server) -> None:
 
 
 def _option(text: str) -> str:
-    return "Unknown option" if text.startswith("Unknown option") else "its value is none that the client takes"
+    return "Unknown option" if text.startswith("Unknown option") else "its value is not one that the client takes"
 
 
 def _has_members(hello: Mapping[str, Any]) -> bool:

@@ -60,7 +60,7 @@ _WHY: Final = {
     "Port must be": "a port is no number from 1 to 65535",
     "Auth mechanism": "the authMechanism does not fit the rest",
     "authMechanism": "the authMechanism does not fit the rest",
-    "option": "an option is none that the client takes",
+    "option": "an option is not one that the client takes",
 }
 _REFUSALS: Final = {
     14031: "has no space left on its disk: free some",

@@ -137,9 +137,7 @@ class _PostgreSQLStore(Store):
         errors: list[StoreError | None] = []
         for run in with_distinct_keys(writes, go_together=go_together):
             errors += await self._write_run(writes[run.start : run.stop])
-            if isinstance(
-                errors[-1], StoreUnavailableError | OutcomeUnknownError
-            ):  # each of the others would wait as long
+            if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the rest would wait as long
                 rest = len(writes) - len(errors)
                 return [*errors, *[StoreUnavailableError(f"not tried after an earlier item: {errors[-1]}")] * rest]
         return errors
