@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 DEFECT: Final = "a defect of the sidecar; its log tells more"
 BEGUN_OF_READ: Final = 64
-"""Calls that are begun of what is read at once. Further ones have tasks, so that other connections get their turn, and
-the limit of streams holds for a store that answers at once too.
+"""Maximum number of calls that are begun for one read. Further ones have tasks, so that other connections get their
+turn, and the limit of streams holds even if the store answers at once.
 """
 FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
@@ -59,7 +59,7 @@ class Calls(LimitedCalls):
         self._max_message = listener.limits.message + PREFIX_SIZE
         self._loop = asyncio.get_running_loop()
         self.begun_of_read = 0
-        """Calls on the fast path of what the connection has read at once; set to 0 before each read."""
+        """Calls on the fast path since the connection last read; set to 0 before each read."""
         self._latest: Call | None = None
         """The last call that was given a task, until that task runs."""
         self._unpacking = asyncio.Lock()
@@ -68,7 +68,7 @@ class Calls(LimitedCalls):
 
     def request_begun(self, stream_id: int, headers: RequestHeaders) -> None:
         """Find the method of a call; refuse the call if there is none."""
-        if headers.note is not None:  # they were here before, and the same comes of them
+        if headers.note is not None:  # an earlier call had the same block
             self._open[stream_id] = Call(stream_id, headers, self._listener.now, headers.note)
             return
         self._open[stream_id] = call = Call(stream_id, headers, self._listener.now)
@@ -166,7 +166,7 @@ class Calls(LimitedCalls):
             self._send(call, b"", OK_TRAILERS)
 
     def _begin(self, call: Call, method: FastMethod) -> bool:
-        """Begin a call on the fast path. False: nothing was begun, and it goes the general way."""
+        """Begin a call on the fast path. Return False if nothing was begun; then it goes the general way."""
         gate = self._gate
         if self._latest is not None or not gate.is_open():  # calls begin in the order in which they came
             return False
@@ -205,7 +205,7 @@ class Calls(LimitedCalls):
         if not call.is_begun:
             begun.abandon(rest)
             return
-        call.task = asyncio.current_task()  # not earlier: cancelled before it runs, it would not count the call's end
+        call.task = asyncio.current_task()  # not earlier: a task that is cancelled before it runs counts no end
         try:
             answer = await begun.method.see_through(begun, rest)
         except StatusError as failure:

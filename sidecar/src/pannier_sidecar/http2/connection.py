@@ -33,7 +33,7 @@ SHUTDOWN_PING: Final = b"draining"
 """Payload of the PING after the first GOAWAY of a shutdown."""
 KEEPALIVE_PING: Final = b"speak up"
 SMALL: Final = 128
-"""If a window, or unwanted DATA, has fewer bytes than this, its frame counts among those that carry no call."""
+"""A WINDOW_UPDATE by fewer bytes than this, or unwanted DATA of fewer, counts as a frame that carries no call."""
 
 
 class Http2Connection(Sender):
@@ -68,8 +68,8 @@ class Http2Connection(Sender):
     def receive(self, data: bytes) -> bool:
         """Take received bytes, in pieces of any size, and call the handler with the events in them.
 
-        Return whether what was incomplete before is now complete. Raises Http2ConnectionError: nothing more is read
-        then, and the caller must end the connection with the error's code.
+        Return whether the frame or header block that was incomplete before is complete now. Raises
+        Http2ConnectionError: nothing more is read then, and the caller must end the connection with the error's code.
         """
         if self._reader.is_stopped:
             return True
@@ -89,8 +89,9 @@ class Http2Connection(Sender):
         return has_whole and block is None
 
     def _take_request(self, stream_id: int, data: bytes, start: int, middle: int) -> int:
-        """Take a request in its commonest form, and return where it ends: its header block, which is between `start`
-        and `middle`, was here before, and the next frame has all its DATA. 0: it is of another form, for `_take`.
+        """Take a request in its most common form, and return where it ends: its header block, between `start` and
+        `middle`, is a remembered one, and the next frame has all its DATA. Return 0 for other forms, which `_take`
+        takes.
         """
         headers = self._headers.remembered(data[start:middle])
         at = middle + HEADER_SIZE

@@ -49,7 +49,7 @@ class HttpConnection(LimitedConnection):
         self._is_begun = False
         """A request on the fast path is being answered."""
         self._rest: Awaitable[Answer] | None = None
-        """What has yet to be awaited of it."""
+        """The rest of that request, for the task to await."""
         self._fast_body = 0
         """Bytes that are counted for it."""
         self._more: asyncio.Future[None] | None = None
@@ -177,7 +177,7 @@ class HttpConnection(LimitedConnection):
             self._transport.pause_reading()
 
     def _wake(self) -> None:
-        """Have the task go on."""
+        """Wake the task that answers; make it if there is none."""
         if self._answering is None:
             self._answering = self._loop.create_task(self._answer_all())
         elif self._more is not None:
@@ -230,14 +230,14 @@ class HttpConnection(LimitedConnection):
                     break
                 self._end(item, answer)
                 if self._drained is None and (queue or self._unparsed):
-                    await asyncio.sleep(0)  # the others' turn
+                    await asyncio.sleep(0)  # other connections get their turn
         finally:
             self._answering = self._more = None
             self._is_busy = False
             transport.close()
 
     def _end(self, item: Call | Answer | None, answer: Answer) -> None:
-        """Answer a request in the task; one that was begun on the fast path is None."""
+        """Answer a request in the task. `item` is None if it was begun on the fast path."""
         is_last, body = answer.closes, answer.body
         if item is None:
             self._is_begun = False

@@ -75,9 +75,9 @@ class Receiver(asyncio.Protocol):
         self._since = listener.now
         """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
         self._held = 0
-        """Bytes of requests, arriving, waiting or being answered."""
+        """Bytes of requests that are arriving, waiting or being answered."""
         self._max_part = limits.header_section
-        """Maximum of bytes that are parsed in one piece, whatever their meaning."""
+        """Maximum of bytes that are parsed in one piece if it is not known what they are."""
         self._unparsed = b""
         """Bytes received after requests that are not answered yet; they begin at `_unparsed_at`."""
         self._unparsed_at = self._unparsed_held = 0
@@ -153,7 +153,7 @@ class Receiver(asyncio.Protocol):
         """Return how many bytes to parse next: the rest of a body, one header section, or at most `_max_part`."""
         maximum = self._max_part
         if self._in_message:
-            if not self._in_header:  # unknown for chunks
+            if not self._in_header:  # chunked bodies have no known size
                 missing = int(self._headers.get(b"content-length", b"0")) - len(self._body)
                 return max(missing, maximum)
         else:
@@ -182,7 +182,7 @@ class Receiver(asyncio.Protocol):
             budget.relieve()
 
     def _drop_waiting(self) -> None:
-        """Drop the requests behind the current one."""
+        """Drop the requests after the current one."""
         bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
         self._count(-self._queued - bodies)
         self._queue.clear()
