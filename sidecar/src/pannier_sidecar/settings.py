@@ -1,7 +1,7 @@
 """Everything that can be set, read once at start and handed down: one frozen Struct in groups.
 
-The only file that reads the process's arguments and environment. In order of precedence, a value is a flag's, the
-environment's, the verb's default, or the default written here.
+No other file reads the process's arguments and environment. A value comes from its flag, or else from the environment,
+from the verb's defaults, or from the default written here, in this order.
 """
 
 from __future__ import annotations
