@@ -3,11 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds.values import format_duration, is_truthy, parse_boolean, parse_duration
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "seconds"),
     [
         ("0", 0.0),
@@ -31,7 +32,7 @@ def test_go_durations_are_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     ["", "5", "s", "5 s", "5S", "1d", "1h-2m", "1e3s", "\u0665s", "--1s", "2562048h", "9" * 5000 + "s", "1s\n2s", "."],
 )

@@ -1,6 +1,7 @@
 """Settings that a component leaves out have the catalogue's defaults, for every store."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue.model import Setting
@@ -39,7 +40,7 @@ def test_versions_of_a_type_share_their_defaults() -> None:
     assert (given.text("tableName"), given.text("tablePrefix"), given.number("timeout")) == ("state", "shop_", 20.0)
 
 
-@pytest.mark.parametrize("name", catalogue.known_names())
+@each_row("name", catalogue.known_names())
 def test_versions_of_a_type_do_not_contradict_each_other(name: str) -> None:
     for kind in (each for each in catalogue.known_types() if each.name == name):
         known = {field.name: field.default for field in kind.fields if field.has_effect and field.stands_for is None}

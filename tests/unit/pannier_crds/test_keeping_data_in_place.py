@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import pytest
+from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
@@ -24,7 +24,7 @@ def secret(name: str, key: str = "host", **fields: Any) -> Component:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("old", "new"),
     [
         (redis(), redis()),
@@ -42,7 +42,7 @@ def test_these_changes_leave_the_data_where_it_is(old: Component, new: Component
     assert changes_of_place(new, old) == ()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("old", "new", "field"),
     [
         (redis(), redis(redisHost="b:6379"), "spec.metadata[redisHost]"),

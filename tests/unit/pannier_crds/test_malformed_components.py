@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds.component import Component, InvalidManifestError
 
@@ -23,7 +24,7 @@ def problems(manifest: Any) -> list[str]:
     return [str(problem) for problem in refused.value.problems]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"apiVersion": None}, "apiVersion: is missing; write 'apiVersion: dapr.io/v1alpha1'"),
@@ -58,7 +59,7 @@ def test_wrong_shapes_at_the_top_say_what_to_write(change: dict[str, Any], expec
     assert expected in problems(GOOD | change)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"type": ""}, "spec.type: is empty; write 'type: state.redis'"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from unit.tables import each_row
 
 from pannier_crds.catalogue import component_type, read_settings
 
@@ -67,12 +67,12 @@ def problems(kind: str, field: str, text: str) -> list[str]:
     return [str(each) for each in read_settings(found, {field: text})[1] if f"[{field}]" in each.field]
 
 
-@pytest.mark.parametrize(("kind", "field", "text", "words"), REFUSED)
+@each_row(("kind", "field", "text", "words"), REFUSED)
 def test_another_dialect_is_refused_with_what_to_write(kind: str, field: str, text: str, words: str) -> None:
     (problem,) = problems(kind, field, text)
     assert words in problem and text not in problem
 
 
-@pytest.mark.parametrize(("kind", "field", "text"), TAKEN)
+@each_row(("kind", "field", "text"), TAKEN)
 def test_addresses_that_dapr_accepts_are_accepted(kind: str, field: str, text: str) -> None:
     assert problems(kind, field, text) == []

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds.checks import problems_of
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
@@ -61,7 +62,7 @@ def test_the_oldest_specs_leave_version_and_metadata_out() -> None:
     assert (component.version, component.metadata, component.scopes, component.init_timeout) == ("v1", (), (), 5.0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "text"),
     [
         ("true", "true"),
@@ -99,7 +100,7 @@ def test_settings_are_found_in_any_case() -> None:
     assert component.setting("redisPort") is None
 
 
-@pytest.mark.parametrize("word", ["y", "yes", "true", "t", "on", "1", "TRUE", " Yes "])
+@each_row("word", ["y", "yes", "true", "t", "on", "1", "TRUE", " Yes "])
 def test_truthy_words_mark_actor_and_default_stores(word: str) -> None:
     component = Component.from_manifest(
         manifest({"name": "ActorStateStore", "value": word}, {"name": "defaultStateStore", "value": word})
@@ -115,7 +116,7 @@ def test_other_words_do_not(word: str) -> None:
     assert not component.is_default_store
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("scopes", "own_namespace", "app", "namespace", "visible"),
     [
         ((), None, "cart", None, True),
@@ -163,7 +164,7 @@ def test_a_component_survives_being_written_and_read(component: Component) -> No
     assert Component.from_manifest(component.to_manifest()) == component
 
 
-@pytest.mark.parametrize("empty", [{"name": "", "key": ""}, {"name": ""}, {"name": None, "key": None}, {}, None])
+@each_row("empty", [{"name": "", "key": ""}, {"name": ""}, {"name": None, "key": None}, {}, None])
 @pytest.mark.parametrize(("value", "read"), [("localhost", "localhost"), ("", ""), (None, "")])
 def test_an_empty_reference_as_go_writes_it_counts_as_none(empty: Any, value: Any, read: str) -> None:
     item = {"name": "redisHost", "value": value, "secretKeyRef": empty, "envRef": ""}

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.manifests import Document, read_documents
@@ -53,7 +54,7 @@ def test_a_component_is_read_from_yaml() -> None:
     assert (component.name, component.type, component.scopes) == ("orders", "state.redis", ("cart",))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "line"),
     [
         ("", 2),
@@ -107,7 +108,7 @@ def test_a_list_of_components_is_split_up() -> None:
     assert documents[0].line_of("spec.type") == 11
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "reason"),
     [
         ("apiVersion: dapr.io/v1alpha1\nkind: Configuration", "'Configuration' is not a Component"),
@@ -193,7 +194,7 @@ def test_anchors_and_merge_keys_are_followed() -> None:
     assert [(item.name, item.value) for item in component.metadata[:2]] == [("redisHost", "mine"), ("redisHost", "h")]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "text"),
     [
         ("6379", "6379"),
@@ -228,7 +229,7 @@ def test_plain_values_mean_what_they_mean_to_kubernetes(written: str, text: str)
     assert document.read_component().setting("redisHost") == text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "line", "words"),
     [
         ("a: 1\n\tb: 2", 2, "indent with spaces, not tabs"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue import ComponentType, Field, Setting, read_settings
@@ -52,7 +53,7 @@ def test_defaults_stand_where_nothing_is_written() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "name", "value"),
     [
         ({"REDISHOST": "h"}, "redisHost", "h"),
@@ -81,7 +82,7 @@ def test_redis_settings_are_typed(written: dict[str, str], name: str, value: Set
     assert settings(REDIS, **given, **written)[name] == value
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "name", "value"),
     [
         ({"url": "data.db"}, "connectionString", "data.db"),
@@ -103,7 +104,7 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
     assert not {"poolSize", "queryIndexes", "nothing", "maxRetryBackoff", "primaryEncryptionKey"} & set(read)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "written", "expected"),
     [
         (
@@ -168,7 +169,7 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
     assert problem(kind, **written).startswith(f"spec.metadata{expected}")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "expected"),
     [
         (
@@ -225,7 +226,7 @@ def test_redis_fields_must_agree(written: dict[str, str], expected: str) -> None
     assert "s3cret" not in said
 
 
-@pytest.mark.parametrize(
+@each_row(
     "written",
     [
         {"redisHost": "h:1", "redisPort": "1"},
@@ -317,7 +318,7 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "name"), ADDRESSES, ids=[f"{kind.name}-{name}" for kind, name in ADDRESSES])
+@each_row(("kind", "name"), ADDRESSES)
 @examples(max_examples=25)
 @given(
     value=st.lists(

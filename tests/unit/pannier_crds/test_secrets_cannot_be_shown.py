@@ -9,6 +9,7 @@ import traceback
 from dataclasses import dataclass
 
 import pytest
+from unit.tables import each_row
 
 from pannier_crds.secret import Secret, reveal, shown
 
@@ -21,7 +22,7 @@ class Holder:
     password: Secret
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         str(SECRET),

@@ -6,6 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import pytest
+from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue import ComponentType, Field, Form, read_settings
@@ -28,7 +29,7 @@ def test_names_of_state_stores_come_first() -> None:
     assert catalogue.known_names() == (*stores, "secretstores.local.env", "secretstores.local.file")
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+@each_row("kind", TYPES)
 def test_every_type_is_found_by_its_names_and_versions(kind: ComponentType) -> None:
     for name in (kind.name, *kind.aliases, kind.name.upper(), f" {kind.name}"):
         for version in kind.versions:
@@ -48,13 +49,13 @@ def test_unknown_types_are_not_found() -> None:
     assert catalogue.known_versions("state.nothing") == ()
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+@each_row("kind", TYPES)
 def test_names_of_fields_do_not_collide(kind: ComponentType) -> None:
     names = [name.lower() for field in kind.fields for name in (field.name, *field.aliases)]
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(("kind", "field"), FIELDS)
+@each_row(("kind", "field"), FIELDS)
 def test_every_field_makes_sense(kind: ComponentType, field: Field) -> None:
     types = {"integer": int, "number": float, "boolean": bool, "duration": float}
     assert field.default is None or isinstance(field.default, types.get(field.kind, str))
@@ -81,29 +82,17 @@ def test_actors_need_etags_and_transactions(features: tuple[str, ...], capabilit
     assert ComponentType("state.x", "X", fields=(), features=features).capabilities == capabilities
 
 
-DAPR_REDIS_FIELDS = """
-    redisHost redisPort redisUsername redisPassword sentinelUsername sentinelPassword redisDB redisType enableTLS
-    insecureSkipTLSVerify clientCert clientKey failover sentinelMasterName redisMaxRetries redisMinRetryInterval
-    redisMaxRetryInterval maxRetries maxRetryBackoff dialTimeout readTimeout writeTimeout poolSize poolTimeout
-    minIdleConns maxConnAge idleTimeout idleCheckFrequency ttlInSeconds queryIndexes useEntraID useAzureAD useOIDC
-    keyPrefix actorStateStore primaryEncryptionKey secondaryEncryptionKey
-"""
-
-
-@pytest.mark.parametrize("name", DAPR_REDIS_FIELDS.split())
-def test_every_redis_field_of_dapr_is_known(name: str) -> None:
-    redis = catalogue.component_type("state.redis")
-    assert redis is not None
-    assert redis.field(name) is not None
-
-
 DAPR_FIELDS = {
     "state.in-memory": "",
     "state.sqlite": "connectionString url tableName metadataTableName timeout timeoutInSeconds busyTimeout disableWAL "
     "cleanupInterval cleanupIntervalInSeconds",
-    "state.redis": DAPR_REDIS_FIELDS + "redeliverInterval processingTimeout queueDepth concurrency maxLenApprox "
-    "consumerID azureTenantId azureClientId azureClientSecret azureCertificate azureCertificateFile "
-    "azureCertificatePassword azureEnvironment",
+    "state.redis": "redisHost redisPort redisUsername redisPassword sentinelUsername sentinelPassword redisDB "
+    "redisType enableTLS insecureSkipTLSVerify clientCert clientKey failover sentinelMasterName redisMaxRetries "
+    "redisMinRetryInterval redisMaxRetryInterval maxRetries maxRetryBackoff dialTimeout readTimeout "
+    "writeTimeout poolSize poolTimeout minIdleConns maxConnAge idleTimeout idleCheckFrequency "
+    "queryIndexes useEntraID useAzureAD useOIDC redeliverInterval processingTimeout queueDepth "
+    "concurrency maxLenApprox consumerID azureTenantId azureClientId azureClientSecret azureCertificate "
+    "azureCertificateFile azureCertificatePassword azureEnvironment",
     "state.postgresql": "connectionString url host hostaddr port database user password sslRootCert tableName "
     "metadataTableName timeout timeoutInSeconds cleanupInterval maxConns connectionMaxIdleTime queryExecMode "
     "useAzureAD useAWSIAM awsRegion awsAccessKey awsSecretKey awsSessionToken awsIamRoleArn region accessKey secretKey "
@@ -117,7 +106,7 @@ DAPR_FIELDS = {
     "state.hashicorp.consul": "datacenter httpAddr aclToken scheme keyPrefixPath",
     "state.azure.cosmosdb": "url database collection masterKey contentType azureTenantId azureClientId "
     "azureClientSecret azureCertificate azureCertificateFile azureCertificatePassword azureEnvironment "
-    "azureAuthMethods spnTenantId",
+    "azureAuthMethods spnTenantId spnClientId spnClientSecret",
     "state.cassandra": "hosts port username password table keyspace protoVersion replicationFactor consistency "
     "enableHostVerification",
 }
@@ -127,28 +116,13 @@ OF_EVERY_STORE = """
 """
 
 
-@pytest.mark.parametrize("type", DAPR_FIELDS)
+@each_row("type", list(DAPR_FIELDS))
 def test_every_field_of_dapr_is_known(type: str) -> None:
     for version in catalogue.known_versions(type):
         kind = catalogue.component_type(type, version)
         assert kind is not None
         names = [name for name in (DAPR_FIELDS[type] + OF_EVERY_STORE).split() if kind.field(name) is None]
         assert names == []
-
-
-@pytest.mark.parametrize("name", ["hosts", "maxIdleConnections", "timeout", "ttlInSeconds", "keyPrefix"])
-def test_every_memcached_field_of_dapr_is_known(name: str) -> None:
-    memcached = catalogue.component_type("state.memcached")
-    assert memcached is not None
-    assert memcached.field(name) is not None
-
-
-@pytest.mark.parametrize("name", ["datacenter", "httpAddr", "aclToken", "scheme", "keyPrefixPath"])
-@pytest.mark.parametrize("type", ["state.hashicorp.consul", "state.consul"])
-def test_every_consul_field_of_dapr_is_known(type: str, name: str) -> None:
-    consul = catalogue.component_type(type)
-    assert consul is not None
-    assert consul.field(name) is not None
 
 
 @pytest.mark.parametrize("path", ["a//b", "..", "a/../b", "a b", "/", "ä?"])
@@ -169,30 +143,7 @@ def test_a_timeout_of_memcached_is_milliseconds_as_for_dapr() -> None:
         assert (settings["timeout"], problems) == (seconds, [])
 
 
-DAPR_MONGODB_FIELDS = """
-    host server connectionString username password databaseName collectionName writeconcern readconcern params
-    operationTimeout ttlInSeconds keyPrefix actorStateStore primaryEncryptionKey secondaryEncryptionKey
-"""
-
-
-@pytest.mark.parametrize("name", DAPR_MONGODB_FIELDS.split())
-def test_every_mongodb_field_of_dapr_is_known(name: str) -> None:
-    mongodb = catalogue.component_type("state.mongodb")
-    assert mongodb is not None
-    assert mongodb.field(name) is not None
-
-
-DAPR_DYNAMODB_FIELDS = "table region awsRegion endpoint accessKey secretKey sessionToken ttlAttributeName partitionKey"
-
-
-@pytest.mark.parametrize("name", DAPR_DYNAMODB_FIELDS.split())
-def test_every_dynamodb_field_of_dapr_is_known(name: str) -> None:
-    dynamodb = catalogue.component_type("state.aws.dynamodb")
-    assert dynamodb is not None
-    assert dynamodb.field(name) is not None
-
-
-@pytest.mark.parametrize(
+@each_row(
     ("values", "problem"),
     [
         ({"table": "a b"}, "the value is not a table; write its name"),
@@ -210,32 +161,6 @@ def test_mistakes_of_a_dynamodb_component_are_reported(values: dict[str, str], p
     assert dynamodb is not None
     (found,) = read_settings(dynamodb, {"table": "state", **values})[1]
     assert problem in str(found)
-
-
-DAPR_COSMOSDB_FIELDS = """
-    url database collection masterKey contentType azureTenantId azureClientId azureClientSecret azureCertificate
-    azureCertificateFile azureCertificatePassword azureEnvironment spnTenantId spnClientId spnClientSecret
-    ttlInSeconds keyPrefix actorStateStore primaryEncryptionKey secondaryEncryptionKey
-"""
-
-
-@pytest.mark.parametrize("name", DAPR_COSMOSDB_FIELDS.split())
-def test_every_cosmosdb_field_of_dapr_is_known(name: str) -> None:
-    cosmosdb = catalogue.component_type("state.azure.cosmosdb")
-    assert cosmosdb is not None
-    assert cosmosdb.field(name) is not None
-
-
-DAPR_CASSANDRA_FIELDS = """
-    hosts port username password keyspace table protoVersion replicationFactor consistency enableHostVerification
-"""
-
-
-@pytest.mark.parametrize("name", DAPR_CASSANDRA_FIELDS.split())
-def test_every_cassandra_field_of_dapr_is_known(name: str) -> None:
-    cassandra = catalogue.component_type("state.cassandra")
-    assert cassandra is not None
-    assert cassandra.field(name) is not None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_crds.catalogue import component_type, read_settings
 
@@ -46,7 +47,7 @@ def test_a_valid_component_has_no_problem(values: dict[str, str]) -> None:
     assert said(values) == []
 
 
-@pytest.mark.parametrize(("values", "words"), WRONG, ids=lambda part: str(part)[:60])
+@each_row(("values", "words"), WRONG)
 def test_mistakes_are_named_with_advice(values: dict[str, str], words: str) -> None:
     (problem,) = said(values)
     assert words in problem

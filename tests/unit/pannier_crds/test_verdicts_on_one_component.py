@@ -1,10 +1,12 @@
 """Every verdict on one component, word for word: these sentences are what users see."""
 
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds import catalogue, checks
 from pannier_crds.catalogue import ComponentType
@@ -36,7 +38,7 @@ def warnings(judged: Component, **known: Any) -> list[str]:
 HOST = MetadataItem("redisHost", "localhost:6379")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "judged",
     [
         component(HOST, secret("redisPassword"), MetadataItem("actorStateStore", "true"), scopes=("cart",)),
@@ -102,7 +104,7 @@ def test_an_unknown_type_is_refused_with_the_closest(type: str, message: str) ->
     assert errors(component(type=type)) == [f"spec.type: {message}"]
 
 
-@pytest.mark.parametrize("type", [*catalogue.stores_of_dapr_alone(), "State.MySQL"])
+@each_row("type", [*catalogue.stores_of_dapr_alone(), "State.MySQL"])
 def test_a_store_that_only_dapr_serves_is_refused_as_such(type: str) -> None:
     assert errors(component(type=type)) == [
         f"spec.type: '{type}' is a state store of Dapr's that Pannier does not serve; write "
@@ -160,7 +162,7 @@ def test_an_unknown_field_has_no_effect() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("item", "expected"),
     [
         (
@@ -400,8 +402,7 @@ def test_an_unknown_field_that_promises_nothing_only_warns(item: MetadataItem) -
 STATE_STORES = [kind for kind in catalogue.known_types() if kind.is_state_store]
 
 
-@pytest.mark.parametrize("kind", STATE_STORES, ids=lambda kind: f"{kind.name}-{kind.versions[0]}")
-@pytest.mark.parametrize(
+@each_row(
     ("name", "words"),
     [
         ("outboxPublishPubsub", "the outbox is not served, so no event would be published"),
@@ -414,10 +415,12 @@ STATE_STORES = [kind for kind in catalogue.known_types() if kind.is_state_store]
         ("isolationLevel", "so this consistency or durability would be missing"),
     ],
 )
-def test_no_store_takes_a_promise_that_it_does_not_keep(kind: ComponentType, name: str, words: str) -> None:
-    for item in (MetadataItem(name, "true"), MetadataItem(name, secret=SecretKeyRef("a", "b"))):
+def test_no_store_takes_a_promise_that_it_does_not_keep(name: str, words: str) -> None:
+    for kind, item in product(
+        STATE_STORES, (MetadataItem(name, "true"), MetadataItem(name, secret=SecretKeyRef("a", "b")))
+    ):
         judged = component(item, type=kind.name, version=kind.versions[0])
-        assert [line for line in errors(judged) if f"[{name}]" in line and words in line], errors(judged)
+        assert [line for line in errors(judged) if f"[{name}]" in line and words in line], (kind.name, errors(judged))
 
 
 def test_settings_without_effect_are_told_apart_from_problems() -> None:

@@ -1,8 +1,8 @@
 """A manifest written as YAML is read back unchanged, whatever its content."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
 from pannier_crds.manifests import read_documents, write_document
@@ -70,7 +70,7 @@ def test_a_component_comes_back_as_it_was(metadata: list[MetadataItem], scope: s
     assert read_back(component) == component
 
 
-@pytest.mark.parametrize("text", AWKWARD)
+@each_row("text", AWKWARD)
 def test_awkward_texts_come_back(text: str) -> None:
     component = Component("a", "state.redis", metadata=(MetadataItem("x", text),))
     assert read_back(component) == component

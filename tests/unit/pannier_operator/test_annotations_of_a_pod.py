@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.injection.annotation_values import Mount, Variable
 from pannier_operator.injection.annotations import ACCEPTED, HONOURED, OLDER, ProbeOptions, SidecarOptions, read
@@ -12,7 +13,7 @@ def test_without_annotations_everything_has_its_default() -> None:
     assert read({}) == (SidecarOptions(), [])
 
 
-@pytest.mark.parametrize("text", ["true", "True", "TRUE", "yes", "y", "on", "1", "t", " true "])
+@each_row("text", ["true", "True", "TRUE", "yes", "y", "on", "1", "t", " true "])
 def test_every_spelling_of_truth_enables(text: str) -> None:
     options, warnings = read({"dapr.io/enabled": text})
     assert options.is_enabled
@@ -24,7 +25,7 @@ def test_every_spelling_of_falsehood_does_not(text: str) -> None:
     assert read({"dapr.io/enabled": text}) == (SidecarOptions(), [])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "text", "option", "value"),
     [
         ("app-id", " orders ", "app_id", "orders"),
@@ -81,7 +82,7 @@ def test_an_annotation_fills_its_option(name: str, text: str, option: str, value
     assert warnings == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "text", "advice"),
     [
         ("dapr.io/app-port", "http", "write a port from 1 to 65535"),
@@ -130,7 +131,7 @@ def test_a_misspelt_boolean_warns_that_no_sidecar_is_injected() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "meant"),
     [
         ("dapr.io/id", "dapr.io/app-id"),
@@ -162,7 +163,7 @@ def test_annotations_of_others_are_left_alone() -> None:
     assert read({"prometheus.io/port": "x", "notdapr.io/enabled": "x", "dapr.io": "x"}) == (SidecarOptions(), [])
 
 
-@pytest.mark.parametrize("name", [annotation.name for annotation in ACCEPTED])
+@each_row("name", [annotation.name for annotation in ACCEPTED])
 def test_annotations_without_a_meaning_here_are_accepted_silently(name: str) -> None:
     assert read({name: "any text at all"}) == (SidecarOptions(), [])
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 
-import pytest
+from unit.tables import each_row
 
 from pannier_operator.admission.pods import mutate
 from pannier_operator.injection.annotations import HONOURED, OLDER, read
@@ -21,7 +21,7 @@ BEGUN = ("", "https://", "a:/", "a=")
 ENDED = ("", "#", " x", "\n", "\x7f")
 
 
-@pytest.mark.parametrize("annotation", [*OLDER, *HONOURED], ids=lambda annotation: annotation.name)
+@each_row("annotation", {annotation.name: annotation for annotation in (*OLDER, *HONOURED)})
 def test_no_text_takes_an_annotation_long_to_read(annotation: object) -> None:
     for begin in BEGUN:
         for repeated in REPEATED:

@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.cluster.cache import ClusterCache
 from pannier_operator.cluster.errors import ApiError, ApiRefusedError
@@ -169,7 +170,7 @@ WRONG_SHAPES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("shape", WRONG_SHAPES)
+@each_row("shape", WRONG_SHAPES)
 async def test_a_pod_of_any_shape_is_admitted(reviews: AdmissionReviews, shape: dict[str, Any]) -> None:
     given = {**pod(), **shape}
 

@@ -17,6 +17,7 @@ from pannier_operator.cluster.namespaces import NamespaceCache
 from pannier_operator.cluster.probes import SidecarProber
 from pannier_operator.controller.missed_pods import MissedPods
 from pannier_operator.controller.reconciler import Reconciler
+from pannier_operator.delivery import backoff
 from pannier_operator.metrics import Metrics
 from pannier_operator.objects.label_selectors import LabelSelector
 from pannier_operator.settings import ReconcilingSettings
@@ -142,7 +143,10 @@ async def test_an_app_whose_secret_is_deleted_while_it_is_written_gets_another(c
     assert not [each for each in cluster.events if each["reason"] in ("SecretRefused", "ComponentsNotDelivered")]
 
 
-async def test_a_mark_that_another_party_removes_is_not_written_again(cluster: ClusterInMemory) -> None:
+async def test_a_mark_that_another_party_removes_is_not_written_again(
+    cluster: ClusterInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "_INTERVAL", 0.01)
     cluster.put(component())
     cluster.put(pod(**{"pannier.dev/components": "an-earlier-version"}))
 

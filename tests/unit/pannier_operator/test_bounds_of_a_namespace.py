@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.admission.namespace_bounds import NamespaceBounds, objections
 from pannier_operator.admission.pods import mutate
@@ -63,7 +64,7 @@ def test_bounds_that_would_refuse_the_sidecar_are_named_with_advice(bounds: Name
     assert verdict.errors == (said,)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "bounds",
     [
         NamespaceBounds(),

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from unit.tables import each_row
 
 from pannier_operator.settings import CertificateSettings
 from pannier_operator.webhook.certificates import Keep, Material, Renew, days_left, decide, names_of
@@ -301,7 +302,7 @@ def a_locked_key() -> str:
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "ca.key", "tls.crt", "tls.key"])
-@pytest.mark.parametrize(
+@each_row(
     "content",
     [
         None,

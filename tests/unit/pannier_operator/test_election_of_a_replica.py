@@ -10,12 +10,18 @@ from typing import Any
 
 import pytest
 
+from pannier_operator.cluster import lease
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.lease import LeaderElection
 from pannier_operator.objects.resource_versions import ResourceVersionRewoundError
 from pannier_operator.settings import LeaderElectionSettings
 
 SHORT = LeaderElectionSettings(lease_duration=0.4, renew_interval=0.05)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_RETRY", 0.05)
 
 
 class Cluster:

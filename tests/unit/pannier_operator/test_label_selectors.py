@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.objects.label_selectors import parse
 
 LABELS = {"team": "a", "pannier.dev/state": "enabled"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("selector", "is_match"),
     [
         ("{}", True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.cluster.api import ClusterApi
 from pannier_operator.cluster.cache import ClusterCache
@@ -47,7 +48,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("name", ELSEWHERE)
+@each_row("name", ELSEWHERE)
 async def test_a_name_that_no_secret_can_have_is_not_looked_up(name: str) -> None:
     client: Any = Client()
     known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", component(name))

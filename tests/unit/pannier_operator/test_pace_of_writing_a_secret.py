@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from pannier_operator.delivery.backoff import Attempts
 
 KEY = ("shop", "cart")
 
 
 def written(changes: list[float], end: float) -> list[tuple[float, str]]:
-    """Write whenever it is allowed: like a reconcile, at each change and after each pause."""
+    """Write whenever it is allowed: like a reconcile, at each change and after each pause. `changes` are in order."""
     attempts, writes, held = Attempts(), list[tuple[float, str]](), ""
     now = 0.0
     while now < end:
-        wanted = str(sum(change <= now for change in changes))
+        wanted = str(bisect_right(changes, now))
         if wanted not in ("0", held) and attempts.pause(KEY, wanted, held, now) <= 0:
             attempts.record(KEY, wanted, held, None, now)
             writes.append((now, wanted))

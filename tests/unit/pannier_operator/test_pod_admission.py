@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.admission.pods import PodVerdict, mutate
 from pannier_operator.cluster.server_version import parse_server_version
@@ -148,7 +149,7 @@ def owned(kind: str, name: str, labels: dict[str, str] | None = None) -> dict[st
     return {"metadata": {"annotations": dict(ENABLED), **metadata}, "spec": {"containers": []}}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("asked", "app_id"),
     [
         (pod({"dapr.io/app-id": "cart"}), "cart"),
@@ -181,9 +182,7 @@ def test_the_app_id_is_the_annotation_else_the_workload_else_the_pod(asked: dict
     ]
 
 
-@pytest.mark.parametrize(
-    "app_id", ["Orders", "or ders", "-orders", "orders-", "or_ders", "a..b", "ördér", "a||b", "a/b"]
-)
+@each_row("app_id", ["Orders", "or ders", "-orders", "orders-", "or_ders", "a..b", "ördér", "a||b", "a/b"])
 def test_an_invalid_app_id_is_refused_with_advice(app_id: str) -> None:
     assert judged(pod({"dapr.io/app-id": app_id})).refusal == (
         f"app id '{app_id}' is not a DNS name; write lower-case letters, digits and '-', with a letter or digit at "
@@ -258,7 +257,7 @@ def test_all_refusals_and_warnings_come_at_once() -> None:
 # --- native or not ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("version", "setting", "annotation", "is_native"),
     [
         ((1, 28), "auto", None, False),

@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_operator.settings import OperatorSettings, SettingsError, from_environment, read_environment
 
@@ -16,7 +17,7 @@ def test_empty_variables_count_as_absent() -> None:
     assert from_environment({"PANNIER_SIDECAR_IMAGE": " ", "PANNIER_SIDECAR_CPU_LIMIT": ""}) == OperatorSettings()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variable", "text", "path", "value"),
     [
         ("PANNIER_OPERATOR_NAMESPACE", "ops", "operator.namespace", "ops"),
@@ -45,7 +46,7 @@ def test_a_variable_sets_its_field(variable: str, text: str, path: str, value: o
     assert getattr(getattr(from_environment({variable: text}), group), name) == value
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variable", "text", "advice"),
     [
         ("PANNIER_WEBHOOK_LISTEN_PORT", "tcp://10.96.0.7:443", "write a port from 1 to 65535"),

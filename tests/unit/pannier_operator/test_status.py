@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from unit.tables import each_row
 
 from pannier_operator.delivery.app_secret import TooLarge
 from pannier_operator.objects.kinds import ComponentStatus
@@ -282,7 +283,7 @@ class TestDelivery:
 
 
 class TestSidecars:
-    @pytest.mark.parametrize(
+    @each_row(
         ("reports", "reason", "message"),
         [
             ([], "NoRunningPod", "none of its pods runs yet"),

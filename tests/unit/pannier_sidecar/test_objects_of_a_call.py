@@ -3,6 +3,7 @@
 import pytest
 from msgspec import Struct
 from msgspec.inspect import is_struct_type
+from unit.tables import each_row
 
 from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.grpc_api.connection import GrpcConnection
@@ -23,7 +24,7 @@ for module in (messages, requests):
     OF_A_CALL += [kind for kind in vars(module).values() if is_struct_type(kind) and kind is not Struct]
 
 
-@pytest.mark.parametrize("kind", OF_A_CALL)
+@each_row("kind", OF_A_CALL)
 def test_the_garbage_collector_visits_nothing_that_a_call_is_made_of(kind: type[Struct]) -> None:
     assert not kind.__struct_config__.gc
 

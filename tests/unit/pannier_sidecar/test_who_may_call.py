@@ -1,6 +1,7 @@
 """Hosts and origins: the sidecar's own, the allowed ones, and foreign ones."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.access import HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, AccessControl
 from pannier_sidecar.cli import flag_values
@@ -56,14 +57,14 @@ NO_HOSTS = [
 ]
 
 
-@pytest.mark.parametrize("host", [None, b"", *LOOPBACK_HOSTS])
+@each_row("host", [None, b"", *LOOPBACK_HOSTS])
 @pytest.mark.parametrize("access", [LOCAL, EXPOSED], ids=["local", "exposed"])
 def test_loopback_hosts_are_always_its_own(access: AccessControl, host: bytes | None) -> None:
     assert access.refusal(host, None) is None
     assert access.refusal(host, None) is None, "now that it is known"
 
 
-@pytest.mark.parametrize("host", ADDRESSES_AND_PRIVATE_NAMES)
+@each_row("host", ADDRESSES_AND_PRIVATE_NAMES)
 def test_hosts_that_no_web_site_can_have_are_allowed_on_exposed_ports(host: bytes) -> None:
     assert EXPOSED.refusal(host, None) is None
     refused = LOCAL.refusal(host, None)
@@ -98,7 +99,7 @@ def test_a_name_that_a_site_may_have_is_refused_in_a_pod_and_the_annotation_name
     assert refused is not None and "pannier.dev/allowed-origins: 'http://evil.example'" in refused.message
 
 
-@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+@each_row("host", FOREIGN_HOSTS)
 @pytest.mark.parametrize("access", [LOCAL, EXPOSED], ids=["local", "exposed"])
 def test_other_hosts_are_refused_in_one_line_that_names_the_flag(access: AccessControl, host: bytes) -> None:
     refused = access.refusal(host, None)
@@ -108,7 +109,7 @@ def test_other_hosts_are_refused_in_one_line_that_names_the_flag(access: AccessC
     assert refused.message.isprintable() and refused.message.isascii()
 
 
-@pytest.mark.parametrize("host", NO_HOSTS)
+@each_row("host", NO_HOSTS)
 def test_an_invalid_host_is_malformed(host: bytes) -> None:
     refused = EXPOSED.refusal(host, None)
     assert refused is not None and refused.http_status == 400
@@ -127,7 +128,7 @@ def test_no_more_hosts_are_remembered_than_there_is_room_for() -> None:
     assert len(access.known_hosts) <= 64
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("flag", "host", "passes"),
     [
         ("state.example.com", b"state.example.com:8080", True),
@@ -154,7 +155,7 @@ def test_an_invalid_host_cannot_be_allowed(text: str) -> None:
         flag_values.hosts(f"localhost,{text or '@'}")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("flag", "origin", "passes"),
     [
         ("", b"http://evil.example", False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.cli.flags import EVERY_FLAG, INSTEAD, WITHOUT_EFFECT
 from pannier_sidecar.cli.parsing import UsageError, parse
@@ -58,7 +59,7 @@ def test_an_empty_value_is_the_default():
     assert parse(["--dapr-http-port=", "--app-port", ""]).changes == {}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("flag", "text", "setting", "value"),
     [
         ("dapr-http-port", "3600", "listen.http_port", 3600),
@@ -84,7 +85,7 @@ def test_texts_become_values(flag, text, setting, value):
     assert parse([f"--{flag}={text}"]).changes == ({} if setting is None else {setting: value})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("flag", "text"),
     [
         ("http-port", "65536"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from unit.tables import each_row
 
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
 from pannier_sidecar.cli.layotto_config import NotLayottoError, translate
@@ -174,7 +175,7 @@ def test_a_unix_socket_is_no_port() -> None:
     assert made.left_out[-1].where == "listener /tmp/client-proxy.sock"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "config",
     [
         *({}, [], "x", None, 5, {"servers": None}, {"servers": [5]}, {"servers": {"listeners": []}}),

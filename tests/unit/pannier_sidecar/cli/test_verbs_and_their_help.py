@@ -4,13 +4,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.cli import run_command
 from pannier_sidecar.cli.verb import SHELLS, Verb
 from pannier_sidecar.cli.verbs import VERBS, find
 
 README = Path(__file__).parents[4] / "README.md"
-VERB = pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])
+VERB = each_row("verb", {verb.name: verb for verb in VERBS})
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -31,7 +32,7 @@ def test_the_overview_names_a_verb(verb: Verb, capsys: pytest.CaptureFixture[str
     assert f"pannier {verb.name} {verb.summary}" in lines
 
 
-@pytest.mark.parametrize("verb", [verb.name for verb in VERBS if verb.name not in ("help", "version")])
+@each_row("verb", [verb.name for verb in VERBS if verb.name not in ("help", "version")])
 def test_the_readme_has_a_verb_in_its_table(verb: str) -> None:
     rows = [line for line in README.read_text().splitlines() if line.startswith("| `pannier ")]
     assert any(f"`pannier {verb} " in row for row in rows)

@@ -1,6 +1,7 @@
 """Each message has the names, numbers and types of the .proto files (including Google's) and the bytes of protobuf."""
 
 import re
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -13,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from servers.grpc_protos import descriptor_set, pool
+from unit.tables import each_row
 
 from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.protobuf import MalformedMessageError, decode, encode
 
-few = settings(max_examples=10)
-"""Examples of each test for each message."""
 OTHER_NAMES = {"Any": "AnyValue"}
 OURS = ("dapr.", "spec.", "grpc.", "google.protobuf")
 RPC = ["ErrorInfo", "Help", "ResourceInfo"]
@@ -43,13 +43,12 @@ def declared() -> list[tuple[Descriptor, type[Struct]]]:
 
 
 DECLARED = declared()
-each_message = pytest.mark.parametrize(("descriptor", "kind"), DECLARED, ids=lambda one: getattr(one, "full_name", ""))
-without_choices = pytest.mark.parametrize(
-    ("descriptor", "kind"),
-    [(descriptor, kind) for descriptor, kind in DECLARED if not descriptor.oneofs],
-    ids=lambda one: getattr(one, "full_name", ""),
-)
+each_message = each_row(("descriptor", "kind"), {pair[0].full_name: pair for pair in DECLARED})
+any_message = st.sampled_from(DECLARED)
+any_without_choice = st.sampled_from([pair for pair in DECLARED if not pair[0].oneofs])
 """In a oneof, which only reflection has, protobuf keeps the last field; our struct keeps all."""
+
+Pair = tuple[Descriptor, type[Struct]]
 
 
 def shape(of: Any) -> tuple[Any, ...]:
@@ -100,6 +99,7 @@ def values_of(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     return {str: st.text(max_size=200), bytes: st.binary(max_size=200), bool: st.booleans()}[SCALARS[field.type]]
 
 
+@cache
 def made(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Any]:
     """Any message of that kind."""
     fields: dict[str, st.SearchStrategy[Any]] = {}
@@ -120,7 +120,7 @@ def made(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Any]:
 
 
 @each_message
-@few
+@settings(max_examples=10)
 @given(data=st.data())
 def test_messages_of_protobuf_are_read_and_written_back(
     data: st.DataObject, descriptor: Descriptor, kind: type[Struct]
@@ -131,12 +131,9 @@ def test_messages_of_protobuf_are_read_and_written_back(
     assert decode(kind, encode(ours)) == ours
 
 
-@without_choices
-@few
-@given(data=st.data())
-def test_messages_one_after_the_other_are_merged(
-    data: st.DataObject, descriptor: Descriptor, kind: type[Struct]
-) -> None:
+@given(any_without_choice, st.data())
+def test_messages_one_after_the_other_are_merged(pair: Pair, data: st.DataObject) -> None:
+    descriptor, kind = pair
     parts = data.draw(st.lists(made(descriptor), min_size=2, max_size=3))
     both = b"".join(part.SerializeToString() for part in parts)
     assert GetMessageClass(descriptor).FromString(encode(decode(kind, both))) == type(parts[0]).FromString(both)
@@ -145,43 +142,32 @@ def test_messages_one_after_the_other_are_merged(
 UNKNOWN = [b"\xa0\x3f\x01", b"\xa1\x3f12345678", b"\xa2\x3f\x03abc", b"\xa5\x3f1234", b"\xf8\xff\xff\xff\x0f\x05"]
 
 
-@each_message
-@few
-@given(data=st.data())
-def test_unknown_fields_are_skipped(data: st.DataObject, descriptor: Descriptor, kind: type[Struct]) -> None:
+@given(any_message, st.data())
+def test_unknown_fields_are_skipped(pair: Pair, data: st.DataObject) -> None:
+    descriptor, kind = pair
     message = data.draw(made(descriptor)).SerializeToString()
     extra = data.draw(st.sampled_from(UNKNOWN))
     assert decode(kind, extra + message + extra) == decode(kind, message)
 
 
-@without_choices
-@few
-@given(data=st.data())
-def test_a_message_cut_short_is_refused_or_a_shorter_one(
-    data: st.DataObject, descriptor: Descriptor, kind: type[Struct]
-) -> None:
-    whole = data.draw(made(descriptor)).SerializeToString()
-    agree(descriptor, kind, whole[: data.draw(st.integers(0, len(whole)))])
+@given(any_without_choice, st.data())
+def test_a_message_cut_short_is_refused_or_a_shorter_one(pair: Pair, data: st.DataObject) -> None:
+    whole = data.draw(made(pair[0])).SerializeToString()
+    agree(*pair, whole[: data.draw(st.integers(0, len(whole)))])
 
 
-@without_choices
-@few
-@given(noise=st.binary(max_size=60))
-def test_any_bytes_are_read_as_protobuf_reads_them(noise: bytes, descriptor: Descriptor, kind: type[Struct]) -> None:
-    agree(descriptor, kind, noise)
+@given(any_without_choice, st.binary(max_size=60))
+def test_any_bytes_are_read_as_protobuf_reads_them(pair: Pair, noise: bytes) -> None:
+    agree(*pair, noise)
 
 
-@without_choices
-@few
-@given(data=st.data())
-def test_changed_bytes_are_read_as_protobuf_reads_them(
-    data: st.DataObject, descriptor: Descriptor, kind: type[Struct]
-) -> None:
-    changed = bytearray(data.draw(made(descriptor)).SerializeToString())
+@given(any_without_choice, st.data())
+def test_changed_bytes_are_read_as_protobuf_reads_them(pair: Pair, data: st.DataObject) -> None:
+    changed = bytearray(data.draw(made(pair[0])).SerializeToString())
     for _ in range(data.draw(st.integers(1, 4))):
         if changed:
             changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    agree(descriptor, kind, bytes(changed))
+    agree(*pair, bytes(changed))
 
 
 def agree(descriptor: Descriptor, kind: type[Struct], data: bytes) -> None:

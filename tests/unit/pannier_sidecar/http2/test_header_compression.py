@@ -5,6 +5,7 @@ import pytest
 from hpack.exceptions import HPACKDecodingError
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_sidecar.http2.frames import ErrorCode, Http2ConnectionError
 from pannier_sidecar.http2.headers import HeaderReader, MalformedHeadersError, literal
@@ -74,7 +75,7 @@ def request(path: bytes = b"/s/m") -> list[tuple[bytes, bytes]]:
     return [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b"te", b"trailers")]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [
         request()[1:],

@@ -15,6 +15,7 @@ from unit.pannier_sidecar.http2.http2_peer import (
     headers,
     parsed,
 )
+from unit.tables import each_row
 
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode, PrefaceError
@@ -328,7 +329,7 @@ def test_other_protocols_are_recognised_by_their_first_bytes() -> None:
     assert kinds(server.write())[-1] == (GOAWAY, 0)
 
 
-@pytest.mark.parametrize("size", range(1, len(frames.PREFACE)))
+@each_row("size", range(1, len(frames.PREFACE)))
 def test_the_preface_may_come_in_two_pieces(size: int) -> None:
     server = Server()
     server.receive(GREETING[:size])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.reader import FrameReader
@@ -24,7 +25,7 @@ class Taken:
         self.payloads.append(payload)
 
 
-@pytest.mark.parametrize("size", range(1, len(SENT) + 1))
+@each_row("size", range(1, len(SENT) + 1))
 def test_pieces_of_any_size_give_the_same_frames(size: int) -> None:
     reader, taken = FrameReader(), Taken()
     for at in range(0, len(SENT), size):

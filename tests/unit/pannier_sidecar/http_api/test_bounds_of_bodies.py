@@ -5,6 +5,7 @@ values contain.
 import asyncio
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.http_api.bounds import LARGE, MAX_METADATA
 from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding
@@ -70,7 +71,7 @@ def item(name: bytes, metadata: bytes, *, texts: int = 0) -> bytes:
     return b'{"key":"k","value":%b,"%b":%b}' % (value, name, metadata)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_row("name", NAMES)
 @pytest.mark.parametrize("texts", [0, 200])
 def test_much_metadata_is_refused_however_its_name_is_written(name: bytes, texts: int) -> None:
     for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
@@ -80,7 +81,7 @@ def test_much_metadata_is_refused_however_its_name_is_written(name: bytes, texts
         read_keys(b'{"keys":["%b"],"%b":%b}' % (LONG, name, MUCH), 10_000)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_row("name", NAMES)
 @pytest.mark.parametrize("texts", [0, 200])
 def test_little_metadata_beside_a_large_value_is_taken(name: bytes, texts: int) -> None:
     read(b"[%b]" % item(name, b'{"a":"b"}', texts=texts), 10_000)
@@ -92,7 +93,7 @@ def test_metadata_inside_values_belong_to_the_app(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", [b"key", rb"\u006bey", rb"k\u0065y", rb"ke\u0079"])
-@pytest.mark.parametrize("most", [10, 63, 64, 100, 1000])
+@each_row("most", [10, 63, 64, 100, 1000])
 def test_more_items_than_may_be_are_refused_however_key_is_written(name: bytes, most: int) -> None:
     one = b'{"%b":"k"}' % name
     read(b"[%b]" % b",".join([one] * most), most)

@@ -1,6 +1,7 @@
 """Which operation a method and a path name, without a socket."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.http_api.paths import MAX_PREFIXES, PathTree, paths_of, tidied, unquote
 from pannier_sidecar.http_api.profiles import SPEC
@@ -14,7 +15,7 @@ def found(method: str, path: str, tree: PathTree = TREE) -> tuple[str, list[str 
     return answer and (answer[0].operation, answer[1])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path", "operation", "texts"),
     [
         ("GET", "/v1.0/state/s/k", "get", ["s", "k"]),
@@ -45,7 +46,7 @@ def test_a_path_names_an_operation_and_what_it_works_on(
     assert found(method, path) == (operation, texts)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path"),
     [
         ("GET", "/"),
@@ -107,7 +108,7 @@ def test_bad_escapes_are_reported(segment: bytes) -> None:
         unquote(segment, plus_is_space=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("sent", "tidy"),
     [
         (b"/v1.0/state/s/k", b"/v1.0/state/s/k"),

@@ -1,6 +1,7 @@
 """Errors for unreadable bodies are those of Go 1.26, which printed the right column."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.http_api.go_json import (
     ACTOR_TRANSACTION,
@@ -57,7 +58,7 @@ OF_GO = [
 ]
 
 
-@pytest.mark.parametrize(("body", "message"), OF_GO, ids=[repr(body) for body, _ in OF_GO])
+@each_row(("body", "message"), OF_GO)
 def test_items_that_cannot_be_read(body: bytes, message: str) -> None:
     assert error_of(body, ITEMS) == message
 

@@ -1,6 +1,7 @@
 """Bodies, parameters and headers become requests, without a socket."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from pannier_sidecar.http_api.messages import Call
@@ -129,7 +130,7 @@ def test_of_several_parameters_the_first_counts() -> None:
 
 
 @pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
-@pytest.mark.parametrize(
+@each_row(
     ("body", "named"),
     [
         (b"", "the body is empty"),
@@ -175,7 +176,7 @@ async def test_null_and_empty_metadata_are_absent(decoding: Decoding) -> None:
 
 
 @pytest.mark.parametrize("name", ["retryInterval", "retryThreshold"])
-@pytest.mark.parametrize("text", ["9" * 4301, "1_0", "٣", "0x1", "1.0", "-", " "])
+@each_row("text", ["9" * 4301, "1_0", "٣", "0x1", "1.0", "-", " "])
 def test_a_number_of_a_query_is_digits(name: str, text: str) -> None:
     with pytest.raises(MalformedRequestError, match="whole number"):
         request_defaults({name: text}, {})

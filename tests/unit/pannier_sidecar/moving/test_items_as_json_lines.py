@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_sidecar.moving.items import AppKey, Item
 from pannier_sidecar.moving.json_lines import InvalidLineError, item_of, line_of
@@ -66,7 +67,7 @@ def test_another_programs_spelling_of_a_line_is_read() -> None:
     assert item_of(line) == Item(AppKey("k"), b"[1, 2]", 1_790_000_000)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "why"),
     [
         (b"nonsense", "malformed"),

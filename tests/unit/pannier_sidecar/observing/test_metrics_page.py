@@ -6,6 +6,7 @@ import re
 from time import perf_counter
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.observing.exposition import BOUNDS_MS
 from pannier_sidecar.observing.metrics import Metrics
@@ -81,7 +82,7 @@ def test_odd_names_are_escaped(name):
     assert value(metrics, "dapr_component_state_count", app_id=name, component=name) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "label"),
     [
         ("/v1.0/state/orders", "/v1.0/state/orders"),

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.observing.http_calls import observe
 from pannier_sidecar.observing.metrics import Metrics
@@ -25,7 +26,7 @@ def test_a_context_is_read_and_written_back():
     assert str(parent) == CONTEXT
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving
+from unit.tables import each_row
 
 from pannier_sidecar.state.errors import (
     READ_FIRST,
@@ -113,9 +114,19 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("call", "operation", "code", "what"), CALLS.values(), ids=CALLS.keys())
-@pytest.mark.parametrize(("fault", "status", "grpc_code", "reason"), FAULTS, ids=[repr(row[0]) for row in FAULTS])
-async def test_each_fault_of_each_call(
+ONE_OF_EACH_KIND = (FAULTS[0], FAULTS[2], FAULTS[7], FAULTS[8])
+"""A fault of each kind that calls distinguish: a mismatch, an invalid ETag, any other, and an unknown outcome."""
+
+
+@each_row(
+    ("call", "operation", "code", "what", "fault", "status", "grpc_code", "reason"),
+    {
+        f"{name}: {fault[0]!r}": (*call, *fault)
+        for name, call in CALLS.items()
+        for fault in (FAULTS if name == "save" else ONE_OF_EACH_KIND)
+    },
+)
+async def test_each_fault_of_a_save_and_each_kind_of_fault_of_every_call(
     call: Call, operation: str, code: str, what: str, fault: StoreError, status: int, grpc_code: GrpcCode, reason: str
 ) -> None:
     service, served, observer = serving(ScriptedStore(fault))

@@ -1,6 +1,7 @@
 """Whether a precondition holds follows from the table of `writing_rule`, and each mismatch says what was found."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.state.preconditions import mismatch
 from pannier_sidecar.state.requests import Delete, Set, Write
@@ -8,7 +9,7 @@ from pannier_sidecar.state.requests import Delete, Set, Write
 PREFIX = "possible etag mismatch. error from state store: key k "
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("write", "etag"),
     [
         (Set("k", b""), None),

@@ -2,6 +2,7 @@
 
 import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving
+from unit.tables import each_row
 
 from pannier_sidecar.state.errors import IllegalKeyError, MalformedRequestError, StoreUnavailableError
 from pannier_sidecar.state.requests import (
@@ -86,7 +87,7 @@ async def test_ttl_in_seconds_becomes_the_ttl_of_a_write(text: str | None, ttl: 
     assert store.asked[0].ttl == ttl
 
 
-@pytest.mark.parametrize("text", [" ", "soon", "1.5", "-2", "2147483648", "1e3", "9" * 5000, "1_0"])
+@each_row("text", [" ", "soon", "1.5", "-2", "2147483648", "1e3", "9" * 5000, "1_0"])
 async def test_expiry_that_is_no_number_of_seconds(text: str) -> None:
     store = ScriptedStore()
     service, _, _ = serving(store)

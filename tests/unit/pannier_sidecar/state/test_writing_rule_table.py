@@ -1,13 +1,14 @@
 """A request's ETag and concurrency become the one precondition that stores get."""
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.state.requests import Concurrency, Delete, Set, writing_rule
 
 FIRST, LAST = Concurrency.FIRST_WRITE, Concurrency.LAST_WRITE
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("etag", "concurrency", "precondition"),
     [
         (None, None, (None, False)),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from cassandra import protocol
+from unit.tables import each_row
 
 from pannier_sidecar.stores.cassandra.decoding import MAX_COLUMNS, MAX_ELEMENTS, MAX_ROWS, bounded
 from pannier_sidecar.stores.cassandra.frames import ProtocolViolationError
@@ -64,9 +65,8 @@ GOOD_ROWS = {
 }
 
 
-@pytest.mark.parametrize("title", GOOD_ROWS)
-def test_rows_are_decoded(handler: Any, title: str) -> None:
-    body, expected = GOOD_ROWS[title]
+@each_row(("body", "expected"), GOOD_ROWS)
+def test_rows_are_decoded(handler: Any, body: bytes, expected: list[tuple[object, ...]]) -> None:
     assert decode(handler, body).parsed_rows == expected
 
 
@@ -137,24 +137,23 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("title", WRONG)
-def test_what_no_answer_holds_is_refused(handler: Any, title: str) -> None:
+@each_row("body", WRONG)
+def test_what_no_answer_holds_is_refused(handler: Any, body: bytes) -> None:
     with pytest.raises(ProtocolViolationError):
-        decode(handler, WRONG[title])
+        decode(handler, body)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("opcode", "flags", "body"),
-    [
-        (0x77, 0, b""),
-        (ERROR, 0, b""),
-        (ERROR, 0, struct.pack("!ihhiii", 0x1300, 0, 1, 1, 1, BILLIONS)),
-        (EVENT, 0, b"\0\5OTHER"),
-        (RESULT, 1, b"packed"),
-        (RESULT, 4, struct.pack("!H", 0xFFFF)),
-        (RESULT, 8, struct.pack("!H", 0xFFFF)),
-    ],
-    ids=["no kind", "empty error", "failures", "event", "packed", "payload", "warnings"],
+    {
+        "no kind": (0x77, 0, b""),
+        "empty error": (ERROR, 0, b""),
+        "failures": (ERROR, 0, struct.pack("!ihhiii", 0x1300, 0, 1, 1, 1, BILLIONS)),
+        "event": (EVENT, 0, b"\0\5OTHER"),
+        "packed": (RESULT, 1, b"packed"),
+        "payload": (RESULT, 4, struct.pack("!H", 0xFFFF)),
+        "warnings": (RESULT, 8, struct.pack("!H", 0xFFFF)),
+    },
 )
 def test_other_messages_that_cannot_be_decoded(handler: Any, opcode: int, flags: int, body: bytes) -> None:
     with pytest.raises(ProtocolViolationError):

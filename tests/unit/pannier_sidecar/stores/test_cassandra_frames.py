@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cassandra.segment import SegmentCodec
+from unit.tables import each_row
 
 from pannier_sidecar.stores.cassandra.frames import Frame, FrameReader, ProtocolViolationError
 
@@ -98,13 +99,13 @@ WRONG_SEGMENTS = {
 }
 
 
-@pytest.mark.parametrize("data", WRONG.values(), ids=WRONG)
+@each_row("data", WRONG)
 def test_what_is_no_frame_is_refused_before_more_of_it_comes(data: bytes) -> None:
     with pytest.raises(ProtocolViolationError):
         list(FrameReader(LIMIT).feed(data))
 
 
-@pytest.mark.parametrize("data", WRONG_SEGMENTS.values(), ids=WRONG_SEGMENTS)
+@each_row("data", WRONG_SEGMENTS)
 def test_what_is_no_segment_is_refused_before_more_of_it_comes(data: bytes) -> None:
     with pytest.raises(ProtocolViolationError):
         list(segmented().feed(data))

@@ -5,6 +5,7 @@ from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_sidecar.network.connections import Connections
 from pannier_sidecar.state.errors import (
@@ -21,12 +22,12 @@ from pannier_sidecar.stores.cosmosdb.client import Client
 SETTINGS = settings.read_settings({"url": "https://x", "database": "d", "collection": "c", "masterKey": "a2V5"})
 
 
-@pytest.mark.parametrize("key", ["shop||k", "shop||a b", "shop||100%25", "ключ", "a=b", "shop||..", 'a"b', "a+b&c"])
+@each_row("key", ["shop||k", "shop||a b", "shop||100%25", "ключ", "a=b", "shop||..", 'a"b', "a+b&c"])
 def test_an_ordinary_key_is_its_own_id(key: str) -> None:
     assert layout.id_of(key) == key
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("key", "identity"),
     [
         ("a/b", "=a%2Fb"),
@@ -66,7 +67,7 @@ def test_the_longest_time_is_one_that_cosmos_db_takes() -> None:
     assert layout.item_of(Set("k", b"", ttl=2**31 - 1), -1)["ttl"] == 2**31 - 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "kind", "words"),
     [
         (401, StoreRefusedError, "correct masterKey"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-import pytest
+from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_sidecar import stores
@@ -17,13 +17,13 @@ def functions(module: Path) -> dict[str, ast.FunctionDef]:
     return {each.name: each for each in ast.parse(module.read_text()).body if isinstance(each, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+@each_row("package", PACKAGES)
 def test_settings_are_read_by_read_settings(package: Path) -> None:
     read = functions(package / "settings.py")["read_settings"]
     assert len(read.args.args) == 1
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+@each_row("package", PACKAGES)
 def test_settings_are_read_once_when_a_store_is_made(package: Path) -> None:
     """Wrong settings are refused before anything is opened, and no store has a state in which it has none."""
     classes = [each for each in ast.parse((package / "store.py").read_text()).body if isinstance(each, ast.ClassDef)]
@@ -33,18 +33,18 @@ def test_settings_are_read_once_when_a_store_is_made(package: Path) -> None:
     assert (package / "store.py").read_text().count("read_settings(") == 1
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+@each_row("package", PACKAGES)
 def test_errors_are_translated_by_translate(package: Path) -> None:
     translate = functions(package / "errors.py")["translate"]
     assert translate.args.args[0].arg == "error"
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+@each_row("package", PACKAGES)
 def test_every_store_has_a_layout(package: Path) -> None:
     assert (package / "layout.py").is_file()
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+@each_row("package", PACKAGES)
 def test_defaults_are_in_the_catalogue_alone(package: Path) -> None:
     (store_type,) = {name.partition("/")[0] for name in import_module(f"{stores.__name__}.{package.name}").STORES}
     kinds = [kind for kind in catalogue.known_types() if kind.name == store_type]

@@ -8,6 +8,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import pytest
+from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_sidecar import stores
@@ -30,7 +31,7 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("store_type", registry.all_entries())
+@each_row("store_type", list(registry.all_entries()))
 def test_every_type_has_its_class(store_type: str) -> None:
     name, _, version = store_type.partition("/")
     assert issubclass(registry.load(name, version or "v1"), Store)

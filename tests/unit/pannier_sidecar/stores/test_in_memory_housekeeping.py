@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -21,33 +20,73 @@ async def store() -> AsyncIterator[InMemoryStore]:
     await store.close()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "never came about"
-        await asyncio.sleep(0.02)
+class Timer:
+    def __init__(self, due: float, call: Callable[[], None]) -> None:
+        self.due, self.call, self.is_cancelled = due, call, False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
 
 
-async def test_expired_values_are_dropped_even_if_nobody_reads_them(store: InMemoryStore) -> None:
+class Clock:
+    """Time passes when the test says so, for the store and for its timers."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.timers: list[Timer] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(self.now + seconds, call))
+        return self.timers[-1]
+
+    def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        while due := [timer for timer in self.timers if timer.due <= end and not timer.is_cancelled]:
+            first = min(due, key=lambda timer: timer.due)
+            self.timers.remove(first)
+            self.now = max(self.now, first.due)
+            first.call()
+        self.now = end
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(in_memory, "monotonic", clock.monotonic)
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", clock.call_later)
+    return clock
+
+
+async def test_expired_values_are_dropped_even_if_nobody_reads_them(store: InMemoryStore, clock: Clock) -> None:
     marker = bytes(1000)
     free = sys.getrefcount(marker)
     for number in range(3000):  # more than are dropped at once
         await store.set(Set(str(number), marker, ttl=3))
     await store.set(Set("stays", marker, ttl=1000))
     assert sys.getrefcount(marker) == free + 3001
-    await until(lambda: sys.getrefcount(marker) == free + 1)
+    clock.advance(2.9)
+    assert sys.getrefcount(marker) == free + 3001
+    clock.advance(0.1 + in_memory.SWEEP_PAUSE_S)
+    assert sys.getrefcount(marker) == free + 1
     assert await store.get(Get("stays")) is not None
 
 
-async def test_a_short_life_is_not_kept_waiting_by_a_long_one(store: InMemoryStore) -> None:
+async def test_a_short_life_is_not_kept_waiting_by_a_long_one(store: InMemoryStore, clock: Clock) -> None:
     marker = bytes(1000)
     free = sys.getrefcount(marker)
     await store.set(Set("long", b"1", ttl=100_000))
     await store.set(Set("short", marker, ttl=1))
-    await until(lambda: sys.getrefcount(marker) == free)
+    clock.advance(1 + in_memory.SWEEP_PAUSE_S)
+    assert sys.getrefcount(marker) == free
 
 
-async def test_a_key_written_again_and_again_does_not_fill_the_memory(store: InMemoryStore) -> None:
+async def test_a_key_written_again_and_again_does_not_fill_the_memory(
+    store: InMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_memory, "SWEPT_AT_ONCE", 100)
     for _ in range(10 * in_memory.SWEPT_AT_ONCE):
         await store.set(Set("k", b"1", ttl=1000))
     queued = [found for found in gc.get_objects() if type(found) is tuple and len(found) == 2 and found[1] == "k"]

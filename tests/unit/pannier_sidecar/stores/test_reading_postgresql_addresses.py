@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.stores.postgresql.address import read_address
@@ -19,7 +20,7 @@ def parameters(connection_string: str, **fields: Any) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "expected"),
     [
         ("postgresql://u:p@h:5433/d", {"user": "u", "password": "p", "host": "h:5433", "dbname": "d"}),
@@ -86,7 +87,7 @@ def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table
     assert read_settings({"connectionString": "host=h", **given}).table == table
 
 
-@pytest.mark.parametrize("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
+@each_row("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
 @pytest.mark.parametrize("field", ["tableName", "tablePrefix", "metadataTableName"])
 def test_an_invalid_name_is_refused_here(name: str, field: str) -> None:
     with pytest.raises(StoreRefusedError, match=f"^{field} can't name a table; write letters"):

@@ -7,6 +7,7 @@ import pytest
 from hiredis import ProtocolError, PushNotification, ReplyError
 from hypothesis import example, given
 from hypothesis import strategies as st
+from unit.tables import each_row
 
 from pannier_sidecar.stores.redis.resp import LARGE, MAX_ELEMENTS, PushReader, ReplyReader, pack, unpack
 
@@ -142,7 +143,7 @@ def test_very_many_small_elements_are_refused_before_they_fill_the_memory() -> N
             assert list(reader.feed(piece)) == []
 
 
-@pytest.mark.parametrize("sign", [b"*", b"~", b">", b"|"])
+@each_row("sign", [b"*", b"~", b">", b"|"])
 @pytest.mark.parametrize("before", [b"", b"*2\r\n:1\r\n", b"$7\r\n*123456\r\n"])
 def test_a_list_of_millions_is_refused_before_its_elements_are_made(sign: bytes, before: bytes) -> None:
     sent = before + sign + b"2147483647\r\n:1\r\n"

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Mapping
 
 import pytest
+from unit.tables import each_row
 
 from pannier_sidecar.state.store import Setting
 from pannier_sidecar.stores.sqlite.settings import Location, locate, read_settings
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "location"),
     [
         ("data.db", Location("data.db", "file:data.db?mode=rwc")),
@@ -50,7 +51,7 @@ def test_settings_have_defaults() -> None:
     assert settings.uses_wal
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "name", "value"),
     [
         ({"tableName": "orders"}, "table", "orders"),
