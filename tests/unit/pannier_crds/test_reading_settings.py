@@ -22,6 +22,7 @@ def kind_of(name: str) -> ComponentType:
 
 
 REDIS, SQLITE, MEMORY = kind_of("state.redis"), kind_of("state.sqlite"), kind_of("state.in-memory")
+ETCD, POSTGRESQL = kind_of("state.etcd"), kind_of("state.postgresql")
 
 
 def settings(kind: ComponentType, **values: str) -> dict[str, Setting]:
@@ -162,6 +163,15 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
             REDIS,
             {"redisHost": "h", "maxRetryBackoff": "1", "redisMinRetryInterval": "2"},
             "[redisMinRetryInterval]: says",
+        ),
+        (kind_of("state.memcached"), {"hosts": ":1"}, "[hosts].value: there is no host before character 1, ':'"),
+        (ETCD, {"endpoints": "host:1:1"}, "[endpoints].value: what begins at character 1 has several ':' and is not"),
+        (ETCD, {"endpoints": "[host"}, "[endpoints].value: what begins at character 1, '[', is not an IPv6 address"),
+        (POSTGRESQL, {"host": "/ a"}, "[host].value: character 2 is not allowed in the path of a Unix socket"),
+        (
+            POSTGRESQL,
+            {"connectionString": "postgres://host/@"},
+            "[connectionString].value: character 16, '/', ends the host, and a password seems to continue after it",
         ),
     ],
 )

@@ -173,3 +173,30 @@ async def test_stopping_twice_or_without_starting_is_harmless(traced: Traced) ->
     await traced.made(traced.connect).stop()
     await traced.worker.stop()
     await traced.worker.stop()
+
+
+def test_a_thread_that_outlives_its_event_loop_ends_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    """A process may end while the disk is stuck; the answers that come then are nobody's."""
+    caplog.set_level("DEBUG", "pannier_sidecar")
+    stuck, released = threading.Event(), threading.Event()
+
+    def hang(table: StateTable, now: float) -> None:
+        stuck.set()
+        released.wait(120)
+
+    async def leave_behind() -> Worker:
+        worker = Traced().worker
+        await worker.start()
+        worker.submit(hang)
+        while not stuck.is_set():
+            await asyncio.sleep(0.01)
+        return worker
+
+    before = set(threading.enumerate())
+    worker = asyncio.run(leave_behind())
+    [thread] = set(threading.enumerate()) - before
+    released.set()
+    worker._queue.put(None)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert "test outlived its event loop" in caplog.messages
