@@ -327,3 +327,10 @@ class TestOneMebibyte:
         assert len(delivered.too_large) + len(generations_in(delivered.manifest)) == len(sizes)
         if delivered.too_large:
             assert written + delivered.too_large[-1].size > most - 4096
+
+    def test_is_not_exceeded_by_a_few_bytes_either(self) -> None:
+        most = MAX_BYTES // 16
+        with patch.object(plan_module, "MAX_BYTES", most):
+            for size in range(most - 4096, most, 64):
+                delivered = deliver(component("c", setting("x", "x" * size)), secrets={})
+                assert sum(map(len, files_of(delivered).values())) <= most
