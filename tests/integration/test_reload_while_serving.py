@@ -59,6 +59,13 @@ def read(pannier: Pannier, store: str, key: str) -> tuple[int, str]:
     return pannier.call(f"/v1.0/state/{store}/{key}")
 
 
+def put(file: Path, text: str) -> None:
+    """Write a file as a whole: half of it would be refused too, if the machine stopped us in between."""
+    fresh = file.with_name(f".{file.name}")
+    fresh.write_text(text)
+    fresh.replace(file)
+
+
 def test_a_store_is_added_changed_and_removed_without_a_restart(serve: Serve, folder: Path, tmp_path: Path) -> None:
     pannier = serve()
     file = folder / "orders.yaml"
@@ -98,11 +105,11 @@ def test_a_bad_file_never_takes_the_old_store_away(serve: Serve, folder: Path) -
         component("orders", "state.inmemory"),
         component("orders", "state.in-memory", keyPrefix="a||b"),
     ):
-        file.write_text(bad)
+        put(file, bad)
         pannier.until(lambda: state(pannier, "orders").get("why"))
         assert state(pannier, "orders")["state"] == "ready"
         assert read(pannier, "orders", "k") == (200, "1")
-        file.write_text(component("orders", "state.in-memory"))
+        put(file, component("orders", "state.in-memory"))
         pannier.until(lambda: not state(pannier, "orders").get("why"))
     assert read(pannier, "orders", "k") == (200, "1")
     assert pannier.err.count("refused: ") == 3

@@ -239,7 +239,7 @@ async def test_a_stop_does_not_wait_for_ever() -> None:
 
 async def test_a_stop_without_connections_is_over_at_once() -> None:
     async with serving() as here:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S / 2):
             await here.server.stop(PATIENCE_S)
 
 
