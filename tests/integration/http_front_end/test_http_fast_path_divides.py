@@ -96,7 +96,7 @@ def divided(line: str, host: str, length: str, off: int, end: str, body: bytes) 
 
 
 def nearly_plain() -> Iterator[bytes]:
-    """Requests that are plain but for a part, or two, that readers could take differently."""
+    """Yield plain requests with one or two odd parts, which two servers could read differently."""
     for line, length, off, body in product(LINES[::2], LENGTHS, OFF, CONTENTS):
         yield divided(line, HOST, length, off, END, body)
     for line, end, body in product(LINES + ODD_LINES, (END, *ODD_ENDS), CONTENTS):
@@ -107,7 +107,8 @@ def nearly_plain() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("parts", [1, 3])
 async def test_every_stream_is_divided_as_without_the_fast_path(parts: int) -> None:
-    """Each request twice, in one piece or cut, so that what was learned from the first would let the second pass."""
+    """Each request is sent twice, in one piece or cut. If the first taught the fast path too much, it would take the
+    second."""
     got = []
     for has_fast_path in (True, False):
         dice = Random(parts)

@@ -112,7 +112,7 @@ def test_exceptions_of_a_group_are_logged_without_their_texts():
     assert "hunter22" not in stream.getvalue()
 
 
-def test_a_defect_is_written_even_when_no_file_can_be_opened_to_load_what_formats_it(monkeypatch):
+def test_a_defect_is_logged_even_if_the_module_that_formats_it_cannot_be_loaded(monkeypatch):
     def cannot_be_loaded(_trace):
         raise ImportError("No module named 'traceback'")
 

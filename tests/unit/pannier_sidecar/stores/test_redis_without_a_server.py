@@ -118,7 +118,7 @@ def test_after_a_failover_the_other_replicas_are_expected_before_they_are_there(
     replicas.note(0, 102.0)
     assert replicas.expected == 1
     replicas.after_failover(103.0)
-    assert replicas.expected == 1, "one at least, where there was one"
+    assert replicas.expected == 1, "at least one, because there was one before"
     replicas.note(0, 103.0 + MISSED_S)
     assert replicas.expected == 0, "by now those who know say that there is none"
 

@@ -37,8 +37,8 @@ def never_expires(name: bytes) -> Any:
 
 
 def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
-    """Yield conditions that prove the preconditions. If a key has expired or will, these may hold without the
-    conditions.
+    """Yield conditions that prove the preconditions. For a key with an expiry, a precondition may hold although its
+    condition fails.
 
     Raises InvalidETagError.
     """

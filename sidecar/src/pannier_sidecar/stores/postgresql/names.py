@@ -1,4 +1,4 @@
-"""Stored keys as PostgreSQL's `text` can hold them: any text but NUL.
+"""Writes stored keys as PostgreSQL's `text`, which holds every character but NUL.
 
 NUL is written as the two characters DLE and 0, and DLE itself twice; all other keys stay as Dapr writes them.
 """
