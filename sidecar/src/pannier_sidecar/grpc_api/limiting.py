@@ -1,4 +1,4 @@
-"""The limits of one connection's calls: what takes too long, or holds too much, is ended."""
+"""Enforces the limits on the calls of one connection: ends calls that take too long or hold too much."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LimitedCalls:
             budget.relieve()
 
     def _fail(self, call: Call, failure: StatusError) -> None:
-        """End a call by a status other than OK."""
+        """End a call with a status other than OK."""
         if self._open.get(call.id) is call:
             self.http2.end_stream(call.id, failure_block(failure, has_begun=call.has_begun))
 
@@ -48,7 +48,9 @@ class LimitedCalls:
         self._fail(call, StatusError(Code.DEADLINE_EXCEEDED, "the deadline passed"))
 
     def waits_since(self, heard: float) -> float | None:
-        """Return when the wait for the client began: `heard` without a call, None while a call is being answered."""
+        """Return when the wait for the client began: `heard` if no call is open; None while a call is being
+        answered.
+        """
         if any(call.is_whole for call in self._open.values()):
             return None
         return min((call.since for call in self._open.values()), default=heard)
@@ -79,7 +81,7 @@ class LimitedCalls:
     def _let_go_of(self, call: Call) -> None:
         """End a call that makes us hold too much."""
         self._gate.is_penalized = True
-        if call.has_begun:  # a part of its message may be out
+        if call.has_begun:  # a part of its message may have been sent
             self.http2.reset(call.id, ErrorCode.ENHANCE_YOUR_CALM)
             return
         why = "too much is held for all clients together; send fewer large requests at once, and take their answers"
@@ -96,7 +98,7 @@ class LimitedCalls:
         for call in list(self._open.values()):
             took = now - call.since
             if call.queued:
-                # With an open window, the connection's is closed, or other streams are sent first.
+                # The stream's window is open: the connection's is closed, or other streams are sent first.
                 if self.http2.is_window_open(call.id):
                     took = now - max(call.since, self._progressed)
                 if took > limits.stalled or now - call.kept > time_to_take(call.kept_behind, limits.stalled):

@@ -23,7 +23,7 @@ class Sender:
         self._handler = handler
         self._streams = Streams()
         self._is_receiving = False
-        """Frames that came in are being handled: more of them may follow."""
+        """Whether received frames are being handled, so that more may follow."""
 
     def send(self, stream_id: int, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> None:
         """Send a part of an answer. `headers` belong to the first part, and `trailers` to the last one.
@@ -57,8 +57,8 @@ class Sender:
             self._close(stream)
 
     def is_window_open(self, stream_id: int) -> bool:
-        """Return whether the stream's window is open: if DATA waits all the same, other streams or the connection delay
-        it.
+        """Return whether the stream's own window is open. If DATA waits nevertheless, other streams or the connection's
+        window delay it.
         """
         stream = self._streams.get(stream_id)
         return stream is not None and stream.window > 0

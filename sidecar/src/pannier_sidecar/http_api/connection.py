@@ -44,14 +44,14 @@ class HttpConnection(LimitedConnection):
     def __init__(self, listener: HttpListener):
         super().__init__(listener, listener.limits)
         self._answering: asyncio.Task[None] | None = None
-        """Made for the first request that does not take the fast path, and kept: to make one for each request would
-        cost a tenth of a call."""
+        """The task that answers requests off the fast path. It is made for the first of them and kept, because a task
+        for each request would cost a tenth of a call."""
         self._is_begun = False
         """A request on the fast path is being answered."""
         self._rest: Awaitable[Answer] | None = None
         """The rest of that request, for the task to await."""
         self._fast_body = 0
-        """Bytes that are counted for it."""
+        """Bytes of its body, which are counted in the budget."""
         self._more: asyncio.Future[None] | None = None
         """Wakes the task that answers, while it waits for a request."""
         self._has_eof = False

@@ -1,4 +1,4 @@
-"""What the RFCs ask of a request of HTTP/1.1, where llhttp leaves it to its users."""
+"""Rules of the RFCs for requests of HTTP/1.1 that llhttp does not check by itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def has_body(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def measured(url: bytes, headers: Mapping[bytes, bytes]) -> int:
-    """Return about how many bytes a header section had."""
+    """Return the approximate size of a header section, in bytes."""
     return len(url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers)
 
 

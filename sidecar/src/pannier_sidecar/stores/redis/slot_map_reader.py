@@ -30,7 +30,7 @@ class SlotMapReader:
     """Reads the slot map of a Cluster, over the connections that are there."""
 
     def __init__(self, settings: RedisSettings, connector: Connector, nodes: Mapping[Address, Node]):
-        """`nodes`: those that are known, with the changes that are made to them later."""
+        """`nodes` are the known nodes. The mapping is not copied, so later changes to it count."""
         self._settings = settings
         self._connector = connector
         self._nodes = nodes
