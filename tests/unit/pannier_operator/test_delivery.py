@@ -332,5 +332,6 @@ class TestOneMebibyte:
         most = MAX_BYTES // 16
         with patch.object(plan_module, "MAX_BYTES", most):
             for size in range(most - 4096, most, 64):
-                delivered = deliver(component("c", setting("x", "x" * size)), secrets={})
+                items = setting("x", "x" * size), reference("redisPassword", "redis", "password")
+                delivered = deliver(component("c", *items), secrets={"redis": {"password": b"p"}})
                 assert sum(map(len, files_of(delivered).values())) <= most
