@@ -21,3 +21,14 @@ async def opened(settings: Mapping[str, Any], **more: Any) -> AsyncIterator[Redi
             yield store
         finally:
             await store.close()  # and once more there
+
+
+@asynccontextmanager
+async def opened_beside(settings: Mapping[str, Any], **more: Any) -> AsyncIterator[RedisStore]:
+    """Open a store while another one of the test may begin tasks of its own at any time, as in an outage."""
+    store = RedisStore({**settings, **more})
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()

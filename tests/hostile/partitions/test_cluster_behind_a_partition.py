@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 from hostile.effort import Effort
 from servers.eventually import eventually, until
-from servers.opened_redis import opened
+from servers.opened_redis import opened, opened_beside
 from servers.opened_store import opening
 from servers.processes import free_port
 from servers.redis_net import CLIENTS, ClusterNet, Place, ask, cluster, serves
@@ -87,7 +87,7 @@ async def test_while_nobody_takes_over_calls_fail_fast_and_health_says_so(tmp_pa
             await until_fast(store, lost + "k")
             for _ in range(20):
                 await store.set(Set(kept + "k", b"1"))
-            async with opened(net.settings, dialTimeout=1.0) as fresh:
+            async with opened_beside(net.settings, dialTimeout=1.0) as fresh:
                 await fresh.set(Set(kept + "k", b"2"))
                 assert isinstance(await error_of(fresh, lost + "k"), StoreUnavailableError)
             net.heal()
@@ -179,7 +179,7 @@ async def test_a_node_that_was_removed_is_left(tmp_path: Path) -> None:
             for place in net.places[1:]:
                 ask(place, "CLUSTER FORGET", name)
             await eventually(lambda: store.set(Set(tag + "k", b"2")))
-            async with opened(net.settings) as fresh:
+            async with opened_beside(net.settings) as fresh:
                 found = await fresh.get(Get(tag + "k"))
                 assert found is not None
                 assert found.value == b"2"

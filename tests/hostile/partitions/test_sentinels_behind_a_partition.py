@@ -143,9 +143,10 @@ async def test_strong_writes_to_a_primary_without_its_replicas_are_refused(net: 
         await until(lambda: net.primary() is not old)
         outcomes = [await _outcome(running.set(Set("k", b"%d" % n, strong=True))) for n in range(3)]
         assert None not in outcomes
-        async with opening("state.redis", {**net.settings, "dialTimeout": 2.0}) as open_one:
-            fresh = await _outcome(open_one("v1"))
-            assert isinstance(fresh, StoreUnavailableError), "it is cut off, with one of three Sentinels"
+        another = RedisStore({**net.settings, "dialTimeout": 2.0})
+        fault = await _outcome(another.open())
+        await another.close()
+        assert isinstance(fault, StoreUnavailableError), "it is cut off, with one of three Sentinels"
         refused = await eventually_refused(running)
         assert "only 1 of 3 Sentinels can be reached" in str(refused)
         net.heal()
