@@ -124,7 +124,7 @@ async def test_a_caller_that_gives_up_ends_the_attempts() -> None:
 
 async def test_a_policy_over_hours_ends_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, sixteen such saves of 4 MiB to a store that was down used up the memory budget for 100 minutes."""
-    monkeypatch.setattr(retries, "LOOK_S", 0.02)
+    monkeypatch.setattr(retries, "CHECK_INTERVAL_S", 0.02)
     failing = Failing(*(StoreUnavailableError("down") for _ in range(100)))
     is_short = False
     call = asyncio.create_task(
