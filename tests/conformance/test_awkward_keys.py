@@ -37,7 +37,7 @@ NAMES = {
 }
 
 
-LOOKALIKES = ("a b ", "a/b/c", "aa", "AA", "a_b%c", "e", "a", "*", "%", "_", "b", "{a}", "a|b", "42.0")
+LOOKALIKES = ("a b ", "a/b/c", "A/B//C/../D", "aa", "AA", "a_b%c", "e", "a", "*", "%", "_", "b", "{a}", "a|b", "42.0")
 
 
 async def test_each_is_written_read_and_deleted_for_itself(store: Store, key: Keys, subtests: pytest.Subtests) -> None:

@@ -42,7 +42,11 @@ STRANGE = {
     "very long": "9" * 5000,
     "an injection": "' OR '1'='1",
     "two numbers": "1-2",
+    "the current one after a zero": "0{}",
+    "the current one between spaces": " {} ",
+    "the current one with a fraction": "{}.0",
 }
+"""ETags that no key has; in the place of {} is the one that it has."""
 STALE = [b"2"] * len(STRANGE)
 
 
@@ -89,11 +93,12 @@ async def test_an_invalid_etag_is_refused_and_nothing_written(
     known, absent = ([key(f"{number} {kind}") for number in range(len(STRANGE))] for kind in ("known", "absent"))
     await write_all(store, sets(known))
     before = [await present(store, name) for name in known]
+    etags = [form.format(found.etag) for form, found in zip(STRANGE.values(), before, strict=True)]
     for way in ways_of(subject):
         of_each = zip(
-            await send_each(store, way, [Set(*each) for each in zip(known, STALE, STRANGE.values(), strict=True)]),
-            await send_each(store, way, [Delete(*each) for each in zip(known, STRANGE.values(), strict=True)]),
-            await send_each(store, way, [Set(*each) for each in zip(absent, STALE, STRANGE.values(), strict=True)]),
+            await send_each(store, way, [Set(*each) for each in zip(known, STALE, etags, strict=True)]),
+            await send_each(store, way, [Delete(*each) for each in zip(known, etags, strict=True)]),
+            await send_each(store, way, [Set(*each) for each in zip(absent, STALE, etags, strict=True)]),
             strict=True,
         )
         after = await read_all(store, [*known, *absent])
