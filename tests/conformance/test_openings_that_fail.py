@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from servers.database import Database, Server
-from servers.eventually import until
+from servers.eventually import close_server, until
 from servers.processes import free_port
 from servers.proxy_setups import PROXY_SETUPS
 
@@ -150,21 +150,29 @@ async def refused(store: Store) -> None:
 @asynccontextmanager
 async def closing_proxy(target: int, answers: int) -> AsyncIterator[int]:
     """Forward connections to a port of this machine until this many pieces have come back on each; then cut it."""
-    writers: set[asyncio.StreamWriter] = set()
+    serving: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answering, asking = await asyncio.open_connection("127.0.0.1", target)
-        writers.update((writer, asking))
-        there = asyncio.create_task(pump(reader, asking))
-        for _ in range(answers):
-            if not (chunk := await answering.read(65536)):
-                break
-            writer.write(chunk)
-            await writer.drain()
-        await answering.read(1)
-        there.cancel()
-        writer.transport.abort()
-        asking.transport.abort()
+        serving.add(asyncio.current_task())
+        try:
+            answering, asking = await asyncio.open_connection("127.0.0.1", target)
+            there = asyncio.create_task(pump(reader, asking))
+            try:
+                await answer(answering, writer)
+            finally:
+                there.cancel()
+                asking.transport.abort()
+        finally:
+            writer.transport.abort()
+
+    async def answer(answering: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            for _ in range(answers):
+                if not (chunk := await answering.read(65536)):
+                    break
+                writer.write(chunk)
+                await writer.drain()
+            await answering.read(1)
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -172,7 +180,11 @@ async def closing_proxy(target: int, answers: int) -> AsyncIterator[int]:
                 writer.write(chunk)
                 await writer.drain()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
         yield listener.sockets[0].getsockname()[1]
-        for writer in writers:
-            writer.transport.abort()
+    finally:
+        await close_server(listener)
+        for task in filter(None, serving):
+            task.cancel()
+        await asyncio.gather(*filter(None, serving), return_exceptions=True)
