@@ -1,7 +1,9 @@
 """Actors keep their state in the store that is marked for it, each under its own keys."""
 
+import time
+
 import pytest
-from scenarios.state_client import ActorApi, Item, Kind, Operation, Refused, delete, upsert
+from scenarios.state_client import ActorApi, Found, Item, Kind, Operation, Refused, delete, upsert
 from scenarios.waiting import until_gone
 from scenarios.worlds import World
 
@@ -91,3 +93,29 @@ def test_an_unknown_step_is_refused(actors: ActorApi, actor: str) -> None:
 def test_the_state_of_an_actor_expires(actors: ActorApi, actor: str) -> None:
     actors.transact_actor_state("cat", actor, Operation("upsert", Item("hp", metadata={"ttlInSeconds": "1"})))
     until_gone(lambda: actors.get_actor_state("cat", actor, "hp"))
+
+
+@pytest.mark.every_store
+def test_a_read_of_an_actor_says_when_the_value_expires(actors: ActorApi, actor: str) -> None:
+    begun = time.time()
+    actors.transact_actor_state(
+        "cat",
+        actor,
+        Operation("upsert", Item("mood", b'"sleepy"', metadata={"ttlInSeconds": "300"})),
+        upsert("name", b'"Tom"'),
+    )
+    mood, name = (actors.get_actor_state("cat", actor, key) for key in ("mood", "name"))
+    assert mood is not None
+    assert name is not None
+    assert begun + 298 <= mood.expires_s <= time.time() + 302
+    assert name.expires_at is None
+    actors.transact_actor_state("cat", actor, upsert("mood", b'"awake"'))
+    assert actors.get_actor_state("cat", actor, "mood") == Found(b'"awake"')
+
+
+def test_a_ttl_of_an_actors_value_that_is_no_number_is_refused(actors: ActorApi, actor: str) -> None:
+    with pytest.raises(Refused) as refused:
+        actors.transact_actor_state("cat", actor, Operation("upsert", Item("hp", metadata={"ttlInSeconds": "soon"})))
+    assert refused.value.kind is Kind.MALFORMED
+    assert "ttlInSeconds is 'soon'" in str(refused.value)
+    assert actors.get_actor_state("cat", actor, "hp") is None
