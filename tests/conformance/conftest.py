@@ -20,6 +20,9 @@ from conformance.matrix import Matrix
 from servers.database import Database, Server
 from servers.databases import DATABASES, applies
 
+from pannier_sidecar.encryption.encrypted_store import EncryptedStore
+from pannier_sidecar.encryption.keys import Key
+from pannier_sidecar.encryption.sealing import Sealing
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 
@@ -89,6 +92,9 @@ def make_store(request: pytest.FixtureRequest, subject: Database, server: Server
     """Make another store on the same server, not yet open."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
     settings = subject.typed(subject.patient(server.settings))
+    if subject.is_encrypted:
+        sealing = Sealing("statestore", [Key(bytes(range(32)), "key", "key")])
+        return lambda: EncryptedStore(kind(settings), sealing)
     topic = request.node.get_closest_marker("topic")
     if subject.metadata_of_transactions and topic and topic.args[0] in OF_SEVERAL_KEYS:
         return lambda: InOnePlace(kind(settings), subject.metadata_of_transactions)

@@ -19,7 +19,17 @@ NOT_NEEDED = {
     *("ast", "difflib", "dis", "email", "encodings.idna", "inspect", "ipaddress", "locale", "msgspec.inspect"),
     *("platform", "random", "typing_extensions"),
     # large libraries, and those of other stores and other commands
-    *("aiohttp", "argparse", "ctypes", "fastapi", "google", "grpc", "http.client", "importlib.metadata"),
+    *(
+        "aiohttp",
+        "argparse",
+        "cryptography",
+        "ctypes",
+        "fastapi",
+        "google",
+        "grpc",
+        "http.client",
+        "importlib.metadata",
+    ),
     *("multiprocessing", "opentelemetry", "pydantic", "sqlite3", "tempfile", "unittest", "urllib.request"),
 }
 SIDECAR = """

@@ -82,6 +82,8 @@ class Database:
     """Whether two stores with the same settings see the same data."""
     is_a_variant: bool = False
     """It is a variant of another database, on which the scenarios run: it is only for the conformance suite."""
+    is_encrypted: bool = False
+    """Whether tests put encryption around the store."""
     has_numbers_for_etags: bool = True
     largest_value: int | None = None
     """Maximum of bytes in a value; None: larger than any test needs."""

@@ -42,6 +42,15 @@ DATABASES = (
         is_shared=False,
     ),
     Database(
+        "in-memory-encrypted",
+        "Memory of the sidecar, encrypted",
+        "state.in-memory",
+        _this_process,
+        is_shared=False,
+        is_a_variant=True,
+        is_encrypted=True,
+    ),
+    Database(
         "sqlite",
         "SQLite",
         "state.sqlite",

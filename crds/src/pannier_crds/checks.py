@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds import catalogue
+from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.neighbours import are_rivals, conflicts_in_turn, conflicts_with, problems_among
 from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
 from pannier_crds.promises import promised_by, ways_to
@@ -204,8 +205,11 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
                 yield warning(
                     metadata_path(item.name, "value"), message, "move it to a secret and write secretKeyRef instead"
                 )
+        elif field.refused_if_empty is not None:
+            literal.setdefault(item.name, "")
     settings, problems = catalogue.read_settings(component_type, literal, unresolved=unresolved)
     yield from problems
+    yield from encryption_problems(component, settings)
     if settings.get("actorStateStore") is True and not component_type.can_hold_actor_state:
         yield _cannot_hold_actors(component_type)
 

@@ -46,6 +46,10 @@ def test_defaults_stand_where_nothing_is_written() -> None:
         "busyTimeout": 2.0,
         "disableWAL": False,
         "cleanupInterval": 3600.0,
+        "primaryEncryptionKey": None,
+        "secondaryEncryptionKey": None,
+        "encryptionFormat": "pannier",
+        "encryptionReadsUnencrypted": False,
         "keyPrefix": "appid",
         "keyScheme": "pipes",
         "actorStateStore": False,
@@ -102,7 +106,7 @@ def test_sqlite_settings_are_typed(written: dict[str, str], name: str, value: Se
 
 def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None:
     read = settings(REDIS, redisHost="h", poolSize="many", queryIndexes="[", nothing="x")
-    assert not {"poolSize", "queryIndexes", "nothing", "maxRetryBackoff", "primaryEncryptionKey"} & set(read)
+    assert not {"poolSize", "queryIndexes", "nothing", "maxRetryBackoff", "outboxPubsub"} & set(read)
 
 
 @each_row(
@@ -139,8 +143,8 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
         (MEMORY, {"keyPrefix": "a||b"}, "[keyPrefix].value: the value is not a key prefix, because '||' separates"),
         (
             MEMORY,
-            {"primaryEncryptionKey": "k3y"},
-            "[primaryEncryptionKey]: encryption at rest is not served, so state would be stored readable; take this",
+            {"outboxPubsub": "k3y"},
+            "[outboxPubsub]: the outbox is not served, so no event would be published; take this",
         ),
         (
             SQLITE,
@@ -273,8 +277,8 @@ def test_references_count_as_given_and_are_not_judged() -> None:
 
 
 def test_a_refused_field_is_refused_by_reference_too() -> None:
-    _, (found,) = read_settings(MEMORY, {}, unresolved=["PrimaryEncryptionKey"])
-    assert found.field == "spec.metadata[PrimaryEncryptionKey]"
+    _, (found,) = read_settings(MEMORY, {}, unresolved=["OutboxPubsub"])
+    assert found.field == "spec.metadata[OutboxPubsub]"
 
 
 def test_a_wrong_value_causes_no_second_problem() -> None:

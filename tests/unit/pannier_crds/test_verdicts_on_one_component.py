@@ -207,9 +207,9 @@ def test_an_unknown_field_has_no_effect() -> None:
             'spec.metadata[enableTLS].value: \'maybe\' is neither true nor false; write "true" or "false"',
         ),
         (
-            secret("secondaryEncryptionKey"),
-            "spec.metadata[secondaryEncryptionKey]: encryption at rest is not served, so state would be stored "
-            "readable; take this field out, or encrypt values in the app",
+            secret("outboxPubsub"),
+            "spec.metadata[outboxPubsub]: the outbox is not served, so no event would be published; take this field "
+            "out, and have the app publish what it saves",
         ),
     ],
 )
@@ -364,7 +364,8 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
         (
             component(*literal(encryptAtRest="true"), type="state.sqlite"),
             "spec.metadata[encryptAtRest]: state.sqlite has no field 'encryptAtRest', so the encryption of what is "
-            "stored would be missing; remove it; encrypt values in the app, or let the database encrypt its disks",
+            "stored would be missing; remove it; this store has 'primaryEncryptionKey', 'secondaryEncryptionKey', "
+            "'encryptionFormat' and 'encryptionReadsUnencrypted'",
         ),
         (
             component(HOST, *literal(consistency="strong")),
@@ -409,8 +410,6 @@ STATE_STORES = [kind for kind in catalogue.known_types() if kind.is_state_store]
         ("OutboxPublishTopic", "the outbox is not served, so no event would be published"),
         ("outboxPubsub", "the outbox is not served"),
         ("outboxDiscardWhenMissingState", "the outbox is not served"),
-        ("primaryEncryptionKey", "encryption at rest is not served, so state would be stored readable"),
-        ("secondaryEncryptionKey", "encryption at rest is not served"),
         ("encryptValues", "so the encryption of what is stored would be missing"),
         ("isolationLevel", "so this consistency or durability would be missing"),
     ],

@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from unit.tables import each_row
 
 from pannier_operator.settings import CertificateSettings
-from pannier_operator.webhook.certificates import decide, expiry_of
-from pannier_operator.webhook.material import Keep, Material, Renew, names_of
+from pannier_operator.webhook.certificates import Keep, Material, Renew, days_left, decide, names_of
 
 # The handshakes are real ones, against the clock of this machine.
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -104,7 +103,7 @@ def test_without_a_secret_one_is_created_and_then_kept() -> None:
     assert set(manifest["data"]) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
     keep = kept(manifest)
     assert keep.until == NOW + 60 * DAY
-    assert keep.material.expires == NOW + 90 * DAY
+    assert days_left(keep.material.certificate, NOW) == 90
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -219,7 +218,7 @@ def test_a_shorter_lifetime_takes_effect_at_once() -> None:
     kept(first)
     shorter = replace(SETTINGS, lifetime=86400.0)
     second = renewed(first, settings=shorter)
-    assert expiry_of(entry(second, "tls.crt")) == NOW + DAY
+    assert days_left(entry(second, "tls.crt"), NOW) == 1
 
 
 def test_a_longer_lifetime_leaves_the_certificate_of_a_short_one_no_moment_longer() -> None:
@@ -391,6 +390,6 @@ def test_a_secret_without_our_label_gets_it_and_keeps_its_certificate() -> None:
     kept(mended)
 
 
-def test_the_expiry_of_something_else_is_an_error() -> None:
+def test_days_left_of_something_else_is_an_error() -> None:
     with pytest.raises(ValueError):
-        expiry_of(b"not PEM")
+        days_left(b"not PEM", NOW)

@@ -6,6 +6,7 @@ imported before a component needs it. The other modules are:
 model                         what a type, a field and a rule are
 settings                      parses the text of metadata values into typed settings
 every_state_store             the fields that every store has
+encryption                    those of them that encrypt values
 certificates, timeouts, tokens, two_tables    fields that several stores have
 pairs, redis_rules            rules across fields: of several stores, and of Redis
 local_secrets                 the secret stores

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pannier_crds.catalogue.model import Field, Form
-
-_ENCRYPTION_REFUSED: Final = (
-    "encryption at rest is not served, so state would be stored readable",
-    "take this field out, or encrypt values in the app",
-)
+from pannier_crds.catalogue import encryption
+from pannier_crds.catalogue.model import Field, Form, Rule
 
 _OUTBOX_REFUSED: Final = (
     "the outbox is not served, so no event would be published",
@@ -51,10 +47,12 @@ FIELDS: Final = (
         maximum=2**31 - 1,
         unit="seconds",
     ),
-    Field("primaryEncryptionKey", sensitive=True, refused=_ENCRYPTION_REFUSED),
-    Field("secondaryEncryptionKey", sensitive=True, refused=_ENCRYPTION_REFUSED),
+    *encryption.FIELDS,
     Field("outboxPublishPubsub", refused=_OUTBOX_REFUSED),
     Field("outboxPublishTopic", refused=_OUTBOX_REFUSED),
     Field("outboxPubsub", refused=_OUTBOX_REFUSED),
     Field("outboxDiscardWhenMissingState", "boolean", refused=_OUTBOX_REFUSED),
 )
+
+RULES: Final[tuple[Rule, ...]] = (encryption.needs_primary_key,)
+"""The rules that hold for every state store, beside those of its type."""

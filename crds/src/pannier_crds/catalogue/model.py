@@ -46,10 +46,11 @@ class Field:
     or less as the default, because Dapr's meaning (no limit) would let a call hang. `unit` is the unit of a number.
     `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
     field that Dapr knows has no effect here. `refused` makes the field an error, with this reason and advice, because
-    ignoring it would be dangerous; a boolean is refused only when it is true. `places_data`: with another value, actor
-    state is looked for elsewhere (in another server, database or table, or under other stored keys). `reads` parses the
-    whole text as the store does, if a pattern is not enough. `names_a_file`: without a value, a file of the component's
-    name in the user's data folder is used.
+    ignoring it would be dangerous; a boolean is refused only when it is true. `refused_if_empty` makes an empty value
+    an error, with this reason and advice; elsewhere an empty value counts as not given. `places_data`: with another
+    value, actor state is looked for elsewhere (in another server, database or table, or under other stored keys).
+    `reads` parses the whole text as the store does, if a pattern is not enough. `names_a_file`: without a value, a file
+    of the component's name in the user's data folder is used.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Field:
     stands_for: str | None = None
     ignored: str | None = None
     refused: tuple[str, str] | None = None
+    refused_if_empty: tuple[str, str] | None = None
     places_data: bool = False
     names_a_file: bool = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.catalogue import every_state_store
 from pannier_crds.problems import InvalidValueError, Problem, error, listed, metadata_path, quoted
 from pannier_crds.secret import Secret, is_hidden, reveal
 from pannier_crds.suggestions import closest
@@ -69,7 +70,10 @@ class _Reading:
     def take(self, name: str, value: str | Secret) -> None:
         field = self.component_type.field(name)
         text = reveal(value)
-        if field is None or not text.strip():
+        if field is None:
+            return
+        if not text.strip():
+            self._refuse_empty(field, name)
             return
         if field.refused is not None:
             self._refuse(field, name, text)
@@ -82,6 +86,12 @@ class _Reading:
             except InvalidValueError as wrong:
                 self._unknown.add(field.canonical_name)
                 self.problems.append(error(metadata_path(name, "value"), wrong.message, wrong.advice))
+
+    def _refuse_empty(self, field: Field, name: str) -> None:
+        if field.refused_if_empty is not None and self._claim(field, name):
+            self._unknown.add(field.canonical_name)
+            message, advice = field.refused_if_empty
+            self.problems.append(error(metadata_path(name), message, advice))
 
     def take_unresolved(self, name: str) -> None:
         field = self.component_type.field(name)
@@ -116,7 +126,8 @@ class _Reading:
 
     def broken_rules(self) -> Iterator[Problem]:
         known = {name: value for name, value in self.settings.items() if name not in self._unknown}
-        for rule in self.component_type.rules:
+        shared = every_state_store.RULES if self.component_type.is_state_store else ()
+        for rule in (*self.component_type.rules, *shared):
             yield from rule(known, frozenset(self._given))
 
 

@@ -33,7 +33,6 @@ from .decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from .encoding import NO_CONTENT, error_answer, items_answer, keys_answer, refusal, value_answer
 from .messages import JSON, TEXT, Answer
 from .paths import Operation, PathTree, paths_of, tidied
-from .secrets import SecretCalls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,7 +81,6 @@ class HttpApi:
         self.paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
         self._saved = Answer(profile.saved)
         self._deleted = Answer(profile.deleted)
-        secrets = SecretCalls(runtime)
         self._handlers: dict[Operation, Handler] = {
             Operation.GET: self._get,
             Operation.SAVE: self._sharing(self._save, likely_items),
@@ -93,8 +91,6 @@ class HttpApi:
             Operation.QUERY: self._query,
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
-            Operation.GET_SECRET: secrets.get,
-            Operation.GET_SECRETS: secrets.get_all,
             Operation.METADATA: self._metadata,
             Operation.SET_METADATA: self._set_metadata,
             Operation.HEALTHZ: self._healthz,

@@ -251,7 +251,7 @@ def _item(sent: StrictItem | LenientItem, place: ItemPath, defaults: RequestDefa
         metadata = _given(sent.metadata)
         if defaults.metadata:
             metadata = {**metadata, **defaults.metadata}
-    return WriteItem(sent.key, bytes(sent.value), etag, concurrency, consistency, metadata, retry)
+    return WriteItem(sent.key, bytes(sent.value), etag, concurrency, consistency, metadata, retry, is_json=True)
 
 
 def _at(place: ItemPath | None) -> str:

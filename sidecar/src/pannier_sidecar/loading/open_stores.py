@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
+from pannier_sidecar.loading.encrypting import encryption_of
 from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.state.directory import ServedStore, Waiting
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError
@@ -51,26 +52,26 @@ class OpenStore:
         self.breaker = CircuitBreaker(store, desired.name, self._use)
         self._answering = store
         """The store, or its stand-in while the circuit breaker is open."""
-        self._views = [_view(desired, store)]
+        self._views = [_View(desired, store)]
 
     @property
     def served(self) -> ServedStore:
         """The view that is served now."""
-        return self._views[-1]
+        return self._views[-1].served
 
     def show(self, desired: DesiredStore) -> None:
-        """Serve the same open store with other keys, expiry or roles."""
+        """Serve the same open store with other stored keys, encryption keys, expiry or roles."""
         if desired.component == self.desired.component and desired.settings == self.desired.settings:
             return
         self.desired = desired
-        self._views = [view for view in self._views if view.calls_in_flight]
-        self._views.append(_view(desired, self._answering))
+        self._views = [view for view in self._views if view.served.calls_in_flight]
+        self._views.append(_View(desired, self._answering))
 
     def _use(self, store: Store) -> None:
         """Route calls to this store, including calls that are being retried."""
         self._answering = store
         for view in self._views:
-            view.store = store
+            view.use(store)
 
     async def retire(self, patience: float) -> None:
         """Close the store when its calls have ended, or after `patience` seconds."""
@@ -78,7 +79,7 @@ class OpenStore:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         # Polled, because an event at the end of each call would add to the cost of every call.
-        while any(view.calls_in_flight for view in self._views) and loop.time() < deadline:  # noqa: ASYNC110
+        while any(view.served.calls_in_flight for view in self._views) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_INTERVAL)
         await close(self.store, self.desired.name)
 
@@ -200,14 +201,22 @@ async def close(store: Store, name: str) -> None:
         log.warning("store %s was not closed within %g s", name, CLOSING_PATIENCE)
 
 
-def _view(desired: DesiredStore, store: Store) -> ServedStore:
-    return ServedStore(
-        desired.name,
-        desired.type.name,
-        desired.version,
-        store,
-        desired.keys,
-        desired.default_ttl,
-        desired.is_default,
-        desired.holds_actor_state,
-    )
+class _View:
+    """An open store as one version of its component has calls see it."""
+
+    def __init__(self, desired: DesiredStore, store: Store):
+        self._encrypted = encryption_of(desired.component, desired.settings)
+        self.served = ServedStore(
+            desired.name,
+            desired.type.name,
+            desired.version,
+            self._encrypted(store),
+            desired.keys,
+            desired.default_ttl,
+            desired.is_default,
+            desired.holds_actor_state,
+        )
+
+    def use(self, store: Store) -> None:
+        """Route calls to this store."""
+        self.served.store = self._encrypted(store)

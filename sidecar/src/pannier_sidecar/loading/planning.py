@@ -15,10 +15,12 @@ from msgspec import Struct
 from pannier_crds import catalogue
 from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
+from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.folder import INDEX_FILE
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden, reveal
 from pannier_sidecar.loading.as_daprd import duplicates_of
+from pannier_sidecar.loading.encrypting import missing_package
 from pannier_sidecar.loading.resolving import ResolutionContext, resolve
 from pannier_sidecar.loading.secrets import SecretStores, described, open_secret_store
 from pannier_sidecar.loading.states import ComponentState, Refused, place
@@ -101,7 +103,6 @@ class Plan(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     secret_files: tuple[Path, ...] = ()
     secret_stores: tuple[ComponentState, ...] = ()
-    secrets: SecretStores = SecretStores({})  # never changes
     skipped: tuple[str, ...] = ()
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
@@ -160,7 +161,6 @@ class _Planning:
             tuple(self._warnings),
             self._secrets.files,
             tuple(self._secret_stores),
-            self._secrets,
             tuple(self._skipped),
             duplicates,
         )
@@ -243,7 +243,11 @@ class _Planning:
         if not problems:
             settings, problems = catalogue.read_settings(component_type, values)
             problems = [problem for problem in problems if problem.is_error]
-            problems += _placed(component_type, settings, component, self._context)
+            problems += [
+                *_placed(component_type, settings, component, self._context),
+                *missing_package(settings),
+                *encryption_problems(component, settings),
+            ]
         if problems:
             self._refuse(parsed, problems)
             return

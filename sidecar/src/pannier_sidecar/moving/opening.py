@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def opened(desired: DesiredStore) -> AsyncIterator[Store]:
-    """Open a store for as long as the block lasts. Raises MoveError."""
+    """Open a store for as long as the block lasts; values are decrypted and encrypted with the component's keys. Raises
+    MoveError.
+    """
     try:
-        store = (await open_store(desired)).store
+        opened_store = await open_store(desired)
     except StoreError as error:
         raise MoveError(f"{desired.source}: {desired.name} can't be opened: {error}") from error
     try:
-        yield store
+        yield opened_store.served.store
     finally:
-        await close(store, desired.name)
+        await close(opened_store.store, desired.name)
 
 
 def check_source(desired: DesiredStore, store: Store) -> None:

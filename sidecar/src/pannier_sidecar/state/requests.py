@@ -80,6 +80,8 @@ class Set(Struct, frozen=True, gc=False):
     metadata: Mapping[str, str] = NO_METADATA
     is_first_write: bool = False
     """The caller asked for first-write concurrency, which some stores record with the value, as Dapr does."""
+    is_json: bool = False
+    """The value is JSON that came over HTTP; Dapr encrypts such a value in another form than bytes."""
 
     @property
     def is_conditional(self) -> bool:
@@ -149,6 +151,8 @@ class WriteItem(Struct, frozen=True, gc=False):
     consistency: Consistency | None = None
     metadata: Mapping[str, str] = NO_METADATA
     retry: RetryPolicy | None = None
+    is_json: bool = False
+    """The value is JSON that came over HTTP."""
 
 
 class SaveRequest(Struct, frozen=True, gc=False):

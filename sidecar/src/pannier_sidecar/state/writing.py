@@ -43,7 +43,8 @@ def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
         _refuse_outbox(item.metadata)
     strong = item.consistency is STRONG
     is_first_write = item.concurrency is FIRST_WRITE
-    return Set(checked_key(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata, is_first_write)
+    key = checked_key(served, key)
+    return Set(key, item.value, if_match, if_absent, ttl, strong, item.metadata, is_first_write, item.is_json)
 
 
 def delete_of(served: ServedStore, key: str, item: WriteItem) -> Delete:

@@ -50,7 +50,7 @@ def test_every_extra_is_there_and_part_of_all() -> None:
     extras = tomllib.loads((ROOT / "sidecar" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     [everything] = extras.pop("all")
     assert sorted(everything.removeprefix("pannier-sidecar[").removesuffix("]").split(",")) == sorted(extras)
-    assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - {"otel"}
+    assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - {"encryption", "otel"}
 
 
 @pytest.mark.parametrize("store_type", ["state.nothing", "secretstores.local.env", "nothing"])

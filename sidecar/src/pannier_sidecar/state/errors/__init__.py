@@ -6,6 +6,7 @@
     ├── KeyRefusedError               the store cannot hold such a key
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
+    ├── UndecryptableError            the component's keys do not open the stored value
     ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
     │   └── PartlyUnavailableError    only some of its servers work; raised only about its health
     ├── OutcomeUnknownError           a write's answer was lost: it may have happened
@@ -24,9 +25,6 @@
     ├── StoreNotReadyError            configured, but its server has not answered yet
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
     ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
-    ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError
-    ├── SecretFailedError             a secret store could not answer
-    │   └── SecretNotFoundError, SecretStoreUnavailableError
     └── OperationFailedError          a get, save, delete ... that reached its store and failed there
         ├── TransactionFailedError, ActorOperationFailedError
         └── BulkGetFailedError
@@ -64,13 +62,6 @@ from .of_operations import (
     OperationFailedError,
     TransactionFailedError,
 )
-from .of_secrets import (
-    SecretFailedError,
-    SecretNotFoundError,
-    SecretStoreNotFoundError,
-    SecretStoresNotConfiguredError,
-    SecretStoreUnavailableError,
-)
 from .of_stores import (
     READ_FIRST,
     ETagMismatchError,
@@ -84,6 +75,7 @@ from .of_stores import (
     StoreRefusedError,
     StoreUnavailableError,
     TooFewReplicasError,
+    UndecryptableError,
     unanswered,
 )
 
@@ -110,11 +102,6 @@ __all__ = [
     "QueryNotSupportedError",
     "READ_FIRST",
     "ReservedActorTypeError",
-    "SecretFailedError",
-    "SecretNotFoundError",
-    "SecretStoreNotFoundError",
-    "SecretStoreUnavailableError",
-    "SecretStoresNotConfiguredError",
     "StateError",
     "StoreError",
     "StoreNotFoundError",
@@ -126,6 +113,7 @@ __all__ = [
     "TooManyOperationsError",
     "TransactionFailedError",
     "TransactionsNotSupportedError",
+    "UndecryptableError",
     "UnknownActorOperationError",
     "UnknownOperationError",
     "unanswered",

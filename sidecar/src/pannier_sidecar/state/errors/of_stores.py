@@ -57,6 +57,13 @@ class NotSupportedError(StoreError):
     grpc_code = GrpcCode.FAILED_PRECONDITION
 
 
+class UndecryptableError(StoreError):
+    """The stored value is not one that the component's keys open: it says why, and what to change."""
+
+    def __str__(self) -> str:
+        return f"could not decrypt the value: {super().__str__()}"
+
+
 class StoreUnavailableError(StoreError):
     """The call certainly did not happen: it was not sent, or the store refused it for now; trying again may help. An
     unanswered read is such an error too.

@@ -1,0 +1,86 @@
+"""A store whose values are encrypted: seals what is written to another store, and opens what is read from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.requests import Set
+from pannier_sidecar.state.store import Store, StoredValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pannier_sidecar.state.requests import Delete, Get, Write
+    from pannier_sidecar.state.store import KeyPage
+
+    from .sealing import Sealing
+
+
+class EncryptedStore(Store):
+    """Everything but the values is the other store's: keys, ETags, expiry, transactions, lists and limits.
+
+    It has no `begin_get` and `begin_write` of its own, so calls take the general way.
+    """
+
+    def __init__(self, store: Store, sealing: Sealing):
+        """Put encryption around a store, which may be open already."""
+        self.features = store.features  # type: ignore[misc]  # of a class elsewhere
+        self.max_key_bytes = store.max_key_bytes
+        self.max_transaction = store.max_transaction
+        self._store = store
+        self._sealing = sealing
+
+    async def open(self) -> None:
+        await self._store.open()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def ping(self) -> None:
+        await self._store.ping()
+
+    async def probe(self) -> None:
+        await self._store.probe()
+
+    async def get(self, get: Get) -> StoredValue | None:
+        found = await self._store.get(get)
+        return None if found is None else self._opened(get.key, found)
+
+    async def set(self, write: Set) -> None:
+        await self._store.set(self._sealed(write))
+
+    async def delete(self, write: Delete) -> None:
+        await self._store.delete(write)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+        found = await self._store.bulk_get(gets)
+        return [self._opened_or_error(get.key, entry) for get, entry in zip(gets, found, strict=True)]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
+        return await self._store.bulk_write(self._all_sealed(writes))
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        await self._store.transact(self._all_sealed(writes))
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return await self._store.keys(prefix, limit, cursor)
+
+    def _sealed(self, write: Set) -> Set:
+        return replace(write, value=self._sealing.seal(write.key, write.value, is_json=write.is_json), is_json=False)
+
+    def _all_sealed(self, writes: Sequence[Write]) -> list[Write]:
+        return [self._sealed(write) if isinstance(write, Set) else write for write in writes]
+
+    def _opened(self, key: str, found: StoredValue) -> StoredValue:
+        return StoredValue(self._sealing.open(key, found.value), found.etag, found.expires_at)
+
+    def _opened_or_error(self, key: str, entry: StoredValue | StoreError | None) -> StoredValue | StoreError | None:
+        if not isinstance(entry, StoredValue):
+            return entry
+        try:
+            return self._opened(key, entry)
+        except StoreError as error:
+            return error
