@@ -2,89 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import os
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from servers.grpc_calls import ask, outcome
 from servers.grpc_protos import DAPR
+from servers.keyed_folder import KEYS, NEW, OLD, KeyedFolder, by_dapr, read_by_dapr
 from servers.pannier_process import Pannier, serving
 from servers.places import Desk, Place
 from servers.redis_server import single
 
-from pannier_sidecar.state.requests import Set
-
-OLD = "00112233445566778899aabbccddeeff"
-NEW = "f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f"
 PRIVATE = "Kj4tVq9w"
 """In every value."""
 
 
-class Folder:
-    """A components folder with a store that has keys, and a file of secrets."""
-
-    def __init__(self, path: Path, place: Place):
-        path.mkdir()
-        self.path = path
-        self.place = place
-        self._secrets = path.parent / f"{path.name}.json"
-        self.secrets(old=OLD, new=NEW)
-        vault = {"name": "secretsFile", "value": str(self._secrets)}
-        self._write("vault", "secretstores.local.file", [vault])
-
-    def secrets(self, **secrets: str) -> None:
-        self._replace(self._secrets, secrets)
-
-    def store(self, primary: str | None, secondary: str | None = None, **more: str) -> Path:
-        items: list[dict[str, Any]] = [
-            {"name": name, "value": str(value)}
-            for name, value in {**self.place.settings, "actorStateStore": "true", **more}.items()
-        ]
-        for field, secret in (("primaryEncryptionKey", primary), ("secondaryEncryptionKey", secondary)):
-            if secret is not None:
-                items.append({"name": field, "secretKeyRef": {"name": secret}})
-        return self._write("statestore", self.place.store_type, items)
-
-    def _write(self, name: str, kind: str, items: list[dict[str, Any]]) -> Path:
-        head = {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": name}}
-        file = self.path / f"{name}.yaml"
-        self._replace(file, {**head, "spec": {"type": kind, "version": "v1", "metadata": items}})
-        return file
-
-    def _replace(self, file: Path, content: object) -> None:
-        fresh = file.with_name(f".{file.name}")
-        fresh.write_text(json.dumps(content))
-        fresh.replace(file)
-
-    def stored(self) -> dict[str, bytes]:
-        return asyncio.run(self.place.values())
-
-    def put(self, key: str, value: bytes) -> None:
-        asyncio.run(self.place.save(Set(key, value)))
-
-
 @pytest.fixture(params=["sqlite", "redis"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Folder]:
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyedFolder]:
     if request.param == "sqlite":
         place = Place(tmp_path / "place.yaml", "state.sqlite", {"connectionString": str(tmp_path / "state.db")})
-        yield Folder(tmp_path / "components", place)
+        yield KeyedFolder(tmp_path / "components", place)
         return
     with single(tmp_path) as running:
-        yield Folder(tmp_path / "components", Place(tmp_path / "place.yaml", "state.redis", dict(running.settings)))
+        yield KeyedFolder(
+            tmp_path / "components", Place(tmp_path / "place.yaml", "state.redis", dict(running.settings))
+        )
 
 
 @pytest.fixture
-def on_sqlite(tmp_path: Path) -> Folder:
+def on_sqlite(tmp_path: Path) -> KeyedFolder:
     place = Place(tmp_path / "place.yaml", "state.sqlite", {"connectionString": str(tmp_path / "state.db")})
-    return Folder(tmp_path / "components", place)
+    return KeyedFolder(tmp_path / "components", place)
 
 
 def save(pannier: Pannier, key: str, value: object, **more: object) -> int:
@@ -95,19 +49,7 @@ def read(pannier: Pannier, key: str) -> tuple[int, str]:
     return pannier.call(f"/v1.0/state/statestore/{key}")
 
 
-def by_dapr(secret: str, value: bytes, name: str) -> bytes:
-    """A value as Dapr 1.18 stores it, made without Pannier's code."""
-    nonce = os.urandom(12)
-    return base64.b64encode(nonce + AESGCM(bytes.fromhex(secret)).encrypt(nonce, value, None)) + b"||" + name.encode()
-
-
-def read_by_dapr(secret: str, data: bytes) -> tuple[bytes, str]:
-    body, _, name = data.decode("ascii").rpartition("||")
-    sealed = base64.b64decode(body, validate=True)
-    return AESGCM(bytes.fromhex(secret)).decrypt(sealed[:12], sealed[12:], None), name
-
-
-def test_no_way_to_write_leaves_a_value_readable(folder: Folder) -> None:
+def test_no_way_to_write_leaves_a_value_readable(folder: KeyedFolder) -> None:
     folder.store("new", "old")
     with serving(folder.path) as pannier:
         text, raw = f'{{"a":  "{PRIVATE}"}}', PRIVATE.encode() + bytes(range(256))
@@ -139,7 +81,7 @@ def test_no_way_to_write_leaves_a_value_readable(folder: Folder) -> None:
         assert not [key for key in (OLD, NEW) if key[:6] in text.lower() or key[10:16] in text.lower()]
 
 
-def test_values_that_dapr_encrypted_are_read_and_written(folder: Folder) -> None:
+def test_values_that_dapr_encrypted_are_read_and_written(folder: KeyedFolder) -> None:
     folder.put("shop||text", by_dapr(OLD, b"value1", "old"))
     folder.put("shop||json", by_dapr(OLD, b'{"a": 1}', "old"))
     folder.store("old", encryptionFormat="dapr")
@@ -158,8 +100,22 @@ def test_values_that_dapr_encrypted_are_read_and_written(folder: Folder) -> None
     assert read_by_dapr(OLD, stored["shop||raw"]) == (b'"q"', "old")
 
 
+def test_a_row_in_daprs_layout_is_read(on_sqlite: KeyedFolder) -> None:
+    """Dapr hands a store bytes, which SQLite's and others' tables hold in base64 once more."""
+    folder = on_sqlite
+    folder.store("old")
+    with serving(folder.path) as pannier:
+        assert save(pannier, "row", 1) == 201
+        twice = base64.b64encode(by_dapr(OLD, b"value1", "old")).decode()
+        with closing(sqlite3.connect(str(folder.place.settings["connectionString"]))) as rows, rows:
+            rows.execute("UPDATE state SET value = ?, is_binary = 1 WHERE key = 'shop||row'", (twice,))
+        assert read(pannier, "row") == (200, "value1")
+        status, body = pannier.call("/v1.0/state/statestore/bulk", "POST", '{"keys": ["row"]}')
+        assert status == 200 and "error" in json.loads(body)[0]  # as for any value that is no JSON
+
+
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
-def test_what_does_not_open_fails_alone_and_says_why(on_sqlite: Folder, profile: str) -> None:
+def test_what_does_not_open_fails_alone_and_says_why(on_sqlite: KeyedFolder, profile: str) -> None:
     folder = on_sqlite
     folder.store("new")
     with serving(folder.path, "--profile", profile) as pannier:
@@ -191,7 +147,7 @@ def test_what_does_not_open_fails_alone_and_says_why(on_sqlite: Folder, profile:
         assert read(pannier, "plain") == (200, "1")
 
 
-def test_values_from_before_are_read_on_request(on_sqlite: Folder) -> None:
+def test_values_from_before_are_read_on_request(on_sqlite: KeyedFolder) -> None:
     folder = on_sqlite
     folder.store(None)
     with serving(folder.path) as pannier:
@@ -202,7 +158,7 @@ def test_values_from_before_are_read_on_request(on_sqlite: Folder) -> None:
         assert folder.stored()["shop||k"] == f'"{PRIVATE}"'.encode()
 
 
-def test_keys_change_while_calls_go_on(on_sqlite: Folder) -> None:
+def test_keys_change_while_calls_go_on(on_sqlite: KeyedFolder) -> None:
     """As docs/encryption.md says: the new key is read first, then written, and then the old one goes."""
     folder = on_sqlite
     folder.store("old")
@@ -236,13 +192,13 @@ def test_keys_change_while_calls_go_on(on_sqlite: Folder) -> None:
         assert read(pannier, "k") == (200, f'"{PRIVATE}"')
 
 
-def has_read(pannier: Pannier, folder: Folder, primary: str, secondary: str) -> bool:
+def has_read(pannier: Pannier, folder: KeyedFolder, primary: str, secondary: str) -> bool:
     """Return whether the sidecar opens what the second key seals."""
-    folder.put("shop||probe", by_dapr({"old": OLD, "new": NEW}[secondary], b"1", secondary))
+    folder.put("shop||probe", by_dapr(KEYS[secondary], b"1", secondary))
     return read(pannier, "probe")[0] == 200
 
 
-def test_a_secret_that_becomes_empty_does_not_turn_encryption_off(on_sqlite: Folder) -> None:
+def test_a_secret_that_becomes_empty_does_not_turn_encryption_off(on_sqlite: KeyedFolder) -> None:
     folder = on_sqlite
     folder.store("new")
     with serving(folder.path) as pannier:
@@ -255,10 +211,10 @@ def test_a_secret_that_becomes_empty_does_not_turn_encryption_off(on_sqlite: Fol
     assert NEW[:6] not in pannier.err
 
 
-def test_a_copy_encrypts_with_the_targets_keys(on_sqlite: Folder, tmp_path: Path) -> None:
+def test_a_copy_encrypts_with_the_targets_keys(on_sqlite: KeyedFolder, tmp_path: Path) -> None:
     source = on_sqlite
     settings = {"connectionString": str(tmp_path / "target.db")}
-    target = Folder(tmp_path / "target", Place(tmp_path / "there.yaml", "state.sqlite", settings))
+    target = KeyedFolder(tmp_path / "target", Place(tmp_path / "there.yaml", "state.sqlite", settings))
     source.store("old")
     target.store("new", encryptionFormat="dapr")
     with serving(source.path) as pannier:

@@ -243,12 +243,14 @@ SHOWN: Final = tuple(flag for _, flags in SECTIONS for flag in flags)
 FROM: Final = Flag("from", setting="source", help="component file of the source", placeholder="FILE")
 TO: Final = Flag("to", setting="target", help="component file of the target", placeholder="FILE")
 APP_ID: Final = APP[0]
+COMPONENT: Final = Flag("component", setting="component", help="component file of the store", placeholder="FILE")
 OVERWRITE: Final = Flag("overwrite", read.boolean, "overwrites", "replace what exists")
 JOURNAL: Final = Flag("journal", read.path, "journal", "where to record what was written", placeholder="FILE")
 OUTPUT: Final = Flag("output", read.path, "output", "file to write", ("o",), placeholder="FILE")
 COPY: Final = (FROM, TO, APP_ID, OVERWRITE, JOURNAL)
 EXPORT: Final = (FROM, APP_ID, OUTPUT, OVERWRITE)
 IMPORT: Final = (TO, APP_ID, OVERWRITE, JOURNAL)
+REENCRYPT: Final = (COMPONENT, APP_ID)
 IMPORT_LAYOTTO: Final = (
     Flag("output", setting="output", help="folder to write to", aliases=("o",), placeholder="DIR|-"),
 )

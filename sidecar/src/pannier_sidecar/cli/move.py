@@ -1,4 +1,6 @@
-"""`pannier copy`, `export` and `import`: an app's state from store to store, into a file and out of it."""
+"""`pannier copy`, `export` and `import`: an app's state from store to store, into a file and out of it; and
+`reencrypt`: under another key.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
 from pannier_sidecar.cli import starting
-from pannier_sidecar.cli.flags import APP_ID, COPY, EXPORT, FROM, IMPORT, TO
+from pannier_sidecar.cli.flags import APP_ID, COMPONENT, COPY, EXPORT, FROM, IMPORT, REENCRYPT, TO
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.moving.mover import Mover, Order
@@ -25,16 +27,16 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
-FLAGS: Final = {"copy": COPY, "export": EXPORT, "import": IMPORT}
+FLAGS: Final = {"copy": COPY, "export": EXPORT, "import": IMPORT, "reencrypt": REENCRYPT}
 GO_ON: Final = "run the same command again: it continues where this one ended"
 
 
 def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Do `copy`, `export` or `import`; return 0 if everything has arrived, else 1."""
+    """Do `copy`, `export`, `import` or `reencrypt`; return 0 if everything has been done, else 1."""
     parsed, paths = parse_with_paths(arguments, FLAGS[verb])
     given = parsed.changes
     for flag in FLAGS[verb]:
-        if flag in (FROM, TO) and flag.setting not in given:
+        if flag in (FROM, TO, COMPONENT) and flag.setting not in given:
             other = "; from Layotto: pannier import layotto CONFIG.json" if verb == "import" else ""
             raise UsageError(f"--{flag.name} is missing: write --{flag.name} with the file of a component{other}")
     if len(paths) > (verb == "import"):
@@ -58,7 +60,8 @@ def _moved(verb: str, mover: Mover, paths: Sequence[str]) -> int:
     if verb == "import":
         with _lines(paths[0] if paths else "-") as file:
             return _run(mover.take_lines(file), mover)
-    return _run(mover.copy() if verb == "copy" else mover.write_lines(), mover)
+    works = {"copy": mover.copy, "export": mover.write_lines, "reencrypt": mover.reencrypt}
+    return _run(works[verb](), mover)
 
 
 def _run(work: Coroutine[Any, Any, int], mover: Mover) -> int:

@@ -51,6 +51,12 @@ def _import(arguments: Sequence[str], environment: Environment) -> int:
     return move("import", arguments, environment)
 
 
+def _reencrypt(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.move import move
+
+    return move("reencrypt", arguments, environment)
+
+
 def _import_layotto(arguments: Sequence[str], environment: Environment) -> int:
     from pannier_sidecar.cli.import_layotto import import_layotto
 
@@ -147,6 +153,19 @@ From Layotto's configuration: pannier help import layotto
         flags.IMPORT,
         arguments=("layotto",),
         takes_files=True,
+    ),
+    Verb(
+        "reencrypt",
+        "reencrypt --component FILE[#NAME] [--app-id NAME]",
+        "encrypt an app's stored values again with the primary key",
+        _reencrypt,
+        """\
+Encrypts the values of an app and of its actors with the primaryEncryptionKey of the component, and in its
+encryptionFormat. Then it reads everything again, and says whether any value of the app needs another key. Apps may go
+on meanwhile: a value is written only if nobody has changed it since it was read. Its ETag changes.
+If interrupted, run it again: it continues where it ended. Exits with 0 when no value needs another key, else with 1.
+""",
+        flags.REENCRYPT,
     ),
     Verb(
         "import layotto",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.store import KeyPage
 
     from .sealing import Sealing
+
+
+class Standing(NamedTuple):
+    """What is stored under a key."""
+
+    found: StoredValue | StoreError | None
+    """The value, decrypted; an error if it cannot be read; None if there is nothing."""
+    is_current: bool = False
+    """Whether the primary key seals the value, in the format that is written now."""
 
 
 class EncryptedStore(Store):
@@ -67,6 +76,25 @@ class EncryptedStore(Store):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         return await self._store.keys(prefix, limit, cursor)
+
+    async def look_up(self, gets: Sequence[Get]) -> Sequence[Standing]:
+        """Return what is stored under each key, and whether it is sealed as it would be if it were written now."""
+        found = await self._store.bulk_get(gets)
+        return [self._standing(get.key, entry) for get, entry in zip(gets, found, strict=True)]
+
+    @property
+    def primary_key(self) -> str:
+        """The name of the key that seals, for messages; empty if it has none."""
+        return self._sealing.primary.name
+
+    def _standing(self, key: str, entry: StoredValue | StoreError | None) -> Standing:
+        if not isinstance(entry, StoredValue):
+            return Standing(entry)
+        try:
+            opened = self._sealing.opened(key, entry.value)
+        except StoreError as error:
+            return Standing(error)
+        return Standing(StoredValue(opened.value, entry.etag, entry.expires_at), opened.is_current)
 
     def _sealed(self, write: Set) -> Set:
         return replace(write, value=self._sealing.seal(write.key, write.value, is_json=write.is_json), is_json=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pannier_sidecar.state.errors import UndecryptableError
 from pannier_sidecar.state.wording import shortened
@@ -19,6 +19,14 @@ Format = Literal["pannier", "dapr"]
 _MOVED = "it was changed in the database, or moved here from another key, or from a state store of another name"
 _CHANGED = "it was changed in the database, or encrypted with another key of the same name"
 _RESTORE = "restore it from a backup, or write it again"
+
+
+class Opened(NamedTuple):
+    """A value that was opened."""
+
+    value: bytes
+    is_current: bool
+    """Whether the primary key seals it, in the format that is written now."""
 
 
 class Sealing:
@@ -39,26 +47,37 @@ class Sealing:
 
     def seal(self, stored_key: str, value: bytes, *, is_json: bool = False) -> bytes:
         """Return what is to be stored under a key. `is_json`: the value is JSON that came over HTTP."""
-        key = self._keys[0]
+        key = self.primary
         if self._writes_as_dapr:
             return dapr_format.seal(key, dapr_format.bare(value) if is_json else value)
         return own_format.seal(self._header, key, own_format.place_of(self._store, stored_key), value)
 
+    @property
+    def primary(self) -> Key:
+        """The key that seals."""
+        return self._keys[0]
+
     def open(self, stored_key: str, data: bytes) -> bytes:
         """Return the value of what was stored under a key. Raises UndecryptableError."""
+        return self.opened(stored_key, data).value
+
+    def opened(self, stored_key: str, data: bytes) -> Opened:
+        """Return the value of what was stored under a key, and whether it is sealed as it would be now. Raises
+        UndecryptableError.
+        """
         if data.startswith(own_format.MARK):
             return self._open_own(stored_key, data)
         sealed = dapr_format.parse(data)
         if sealed is not None and not (sealed.is_too_short and self._reads_unencrypted):
             return self._open_daprs(sealed)
         if self._reads_unencrypted:
-            return data
+            return Opened(data, is_current=False)
         raise UndecryptableError(
             "it was stored without encryption; to read such values until they are written again, set "
             'encryptionReadsUnencrypted: "true" in the component'
         )
 
-    def _open_own(self, stored_key: str, data: bytes) -> bytes:
+    def _open_own(self, stored_key: str, data: bytes) -> Opened:
         sealed = own_format.parse(data)
         if sealed is None:
             raise UndecryptableError(f"it is cut off; {_RESTORE}")
@@ -68,9 +87,9 @@ class Sealing:
         value = own_format.unseal(sealed, key, own_format.place_of(self._store, stored_key))
         if value is None:
             raise UndecryptableError(f"{_MOVED}; {_RESTORE}")
-        return value
+        return Opened(value, is_current=key is self.primary and not self._writes_as_dapr)
 
-    def _open_daprs(self, sealed: dapr_format.Sealed) -> bytes:
+    def _open_daprs(self, sealed: dapr_format.Sealed) -> Opened:
         """Open a value of Dapr's. Its key's name is only a hint, because the secret may have another name now: a key
         that opens the value is the right one.
         """
@@ -79,7 +98,8 @@ class Sealing:
         for key in sorted(self._keys, key=lambda key: key.dapr_name != sealed.key_name):
             value = dapr_format.unseal(sealed, key)
             if value is not None:
-                return value
+                is_named = key is self.primary and key.dapr_name == sealed.key_name
+                return Opened(value, is_current=is_named and self._writes_as_dapr)
         if any(key.dapr_name == sealed.key_name for key in self._keys):
             raise UndecryptableError(f"{_CHANGED}; {_RESTORE}")
         raise _unknown(_named(sealed.key_name))

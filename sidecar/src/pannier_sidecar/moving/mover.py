@@ -16,6 +16,7 @@ from pannier_sidecar.moving.journal import Journal
 from pannier_sidecar.moving.key_list import KeyList
 from pannier_sidecar.moving.locating import locate, place_of
 from pannier_sidecar.moving.reading import LinesSource, Source, StoreSource
+from pannier_sidecar.moving.reencrypting import Reencryption
 from pannier_sidecar.moving.tally import Tally
 from pannier_sidecar.moving.writing import StoreTarget
 
@@ -38,6 +39,8 @@ class Order:
     """The component of the target."""
     output: Path | None = None
     """The file to export to; None: standard output."""
+    component: str = ""
+    """The component whose values are encrypted again."""
     overwrites: bool = False
     """Whether existing values are replaced."""
     journal: Path | None = None
@@ -53,6 +56,7 @@ class Mover:
         self._context = ResolutionContext.of(settings)
         self._tally = Tally()
         self._progress = progress
+        self._reencryption: Reencryption | None = None
 
     async def copy(self) -> int:
         """Copy from store to store; return the exit code."""
@@ -90,10 +94,24 @@ class Mover:
                 verify(file, self._tally)
         return self._conclude(sys.stdout)
 
+    async def reencrypt(self) -> int:
+        """Encrypt the app's values again with the primary key; return the exit code."""
+        desired = locate(self._order.component, self._context, keys_as_written=True)
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(opening.opened(desired))
+            encrypted = opening.check_encryption(desired, store)
+            app_id = self._settings.app.id
+            work = self._reencryption = Reencryption(encrypted, desired.keys, app_id, self._progress)
+            await work.run()
+            _write(work.lines(), sys.stdout)
+            return 0 if work.is_whole else 1
+
     def report_progress(self) -> None:
         """Write the summary of a move that ends early."""
         self._progress.end()
-        if self._tally.done:
+        if self._reencryption is not None:
+            _write(self._reencryption.lines(), sys.stderr)
+        elif self._tally.done:
             _write(self._tally.lines(), sys.stderr)
 
     async def _listed(self, desired: DesiredStore, stack: AsyncExitStack) -> StoreSource:

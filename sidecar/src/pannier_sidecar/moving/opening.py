@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from pannier_sidecar.encryption.encrypted_store import EncryptedStore
 from pannier_sidecar.loading.open_stores import close, open_store
 from pannier_sidecar.moving.deciding import Target
 from pannier_sidecar.moving.items import MoveError
@@ -41,6 +42,20 @@ def check_source(desired: DesiredStore, store: Store) -> None:
             f"{desired.source}: {desired.name} ({desired.type.name}) can't list its keys, so it is unknown what there "
             "is to copy; have the app that knows its keys read and save them"
         )
+
+
+def check_encryption(desired: DesiredStore, store: Store) -> EncryptedStore:
+    """Return the store whose values are to be encrypted again. Raises MoveError for one without keys or lists."""
+    if not isinstance(store, EncryptedStore):
+        raise MoveError(
+            f"{desired.source}: {desired.name} has no primaryEncryptionKey, so there is nothing to encrypt with"
+        )
+    if not {Feature.KEYS_LIKE, Feature.ETAG} <= store.features:
+        raise MoveError(
+            f"{desired.source}: {desired.name} ({desired.type.name}) can't list its keys, so it is unknown what there "
+            "is to encrypt again; have the app that knows its keys read and save them"
+        )
+    return store
 
 
 def limits_of(desired: DesiredStore, store: Store, *, overwrites: bool) -> Target:
