@@ -57,6 +57,13 @@ def actors(here: World, front_ends: FrontEnds) -> ActorApi:
 
 
 @pytest.fixture
+def lists(here: World, front_ends: FrontEnds) -> ActorApi:
+    """A front end of that sidecar that has lists of keys: the gRPC one has them beside Dapr's service."""
+    found: ActorApi = getattr(here, front_ends[0])
+    return found
+
+
+@pytest.fixture
 def grpc_client(here: World, front_ends: FrontEnds) -> GrpcClient:
     """A front end of that sidecar that speaks gRPC."""
     found: GrpcClient = getattr(here, front_ends[0])

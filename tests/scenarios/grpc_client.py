@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from scenarios.http_client import PATIENCE_S
 from scenarios.state_client import Entry, Found, Item, Kind, Operation, Refused, Retry
 from servers.grpc_calls import unary
-from servers.grpc_protos import DAPR, message, methods
+from servers.grpc_protos import DAPR, OWN, message, methods
 
 OPTIONS = (
     ("grpc.max_receive_message_length", 8 * 1024 * 1024),
@@ -39,6 +39,7 @@ CODES_OF_REASON = {
     "DAPR_STATE_ILLEGAL_KEY": "ERR_MALFORMED_REQUEST",
     "DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED": "ERR_STATE_STORE_NOT_SUPPORTED",
     "PANNIER_STATE_NOT_READY": "ERR_STATE_STORE_NOT_READY",
+    "PANNIER_STATE_LISTING_NOT_SUPPORTED": "ERR_STATE_STORE_NOT_SUPPORTED",
 }
 CODES_OF_TEXT = {
     " is not found": "ERR_STATE_STORE_NOT_FOUND",
@@ -143,6 +144,7 @@ class DaprGrpcClient(GrpcClient):
 
     def __init__(self, port: int):
         super().__init__(port, DAPR)
+        self._calls |= calls(self._channel, OWN)
 
     def get_actor_state(self, actor_type: str, actor_id: str, key: str) -> Found | None:
         request = message("dapr.proto.runtime.v1.GetActorStateRequest")(
@@ -161,6 +163,38 @@ class DaprGrpcClient(GrpcClient):
             if one.item.value is not None:
                 step.value.value = one.item.value
         self.call("ExecuteActorStateTransaction", request)
+
+    # --- Pannier's own service ----------------------------------------------------------------------------------------
+
+    def delete_actor_state(
+        self, actor_type: str, actor_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[int, str | None]:
+        request = message("pannier.v1.DeleteActorStateRequest")(
+            actor_type=actor_type, actor_id=actor_id, limit=limit, cursor=cursor
+        )
+        done = self.call("DeleteActorState", request)
+        return done.deleted, done.cursor or None
+
+    def keys(
+        self,
+        store: str | None,
+        prefix: str = "",
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        values: bool = False,
+        actors: bool = False,
+    ) -> tuple[list[Entry], str | None]:
+        request = message("pannier.v1.ListKeysRequest")(
+            store_name=store, prefix=prefix, limit=limit, cursor=cursor, values=values, actors=actors
+        )
+        listed = self.call("ListKeys", request)
+        return [_listed(each) for each in listed.keys], listed.cursor or None
+
+    def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
+        answer = self.call("DeleteBulk", self.new("DeleteBulkStateRequest", store_name=store, states=self._all(items)))
+        assert all(bool(each.code) == bool(each.error_code) == bool(each.error) for each in answer.results)
+        return [(each.key, each.error_code or None) for each in answer.results]
 
 
 def calls(channel: grpc.Channel, service: str) -> dict[str, Any]:
@@ -191,6 +225,11 @@ def _code_of(error: Any, text: str) -> str:
             assert status.details[-1].Unpack(info)
             return CODES_OF_REASON.get(info.reason, info.reason)
     return next((code for part, code in CODES_OF_TEXT.items() if part in text), "")
+
+
+def _listed(each: Any) -> Entry:
+    actor = (each.actor_type, each.actor_id) if each.actor_type else None
+    return Entry(each.key, _found(each), each.error or None, actor)
 
 
 def _found(value: Any) -> Found | None:

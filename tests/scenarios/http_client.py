@@ -108,12 +108,33 @@ class HttpClient:
         self._done("POST", path(store, "transaction"), body, 204)
 
     def keys(
-        self, store: str | None, prefix: str = "", *, limit: int = 100, cursor: str | None = None, values: bool = False
+        self,
+        store: str | None,
+        prefix: str = "",
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        values: bool = False,
+        actors: bool = False,
     ) -> tuple[list[Entry], str | None]:
-        query = {"prefix": prefix, "limit": limit, "cursor": cursor, "values": "true" if values else None}
-        target = path(store).replace("/v1.0/", "/v1.0-alpha1/") + "/keys"
-        answer = self._ok("GET", target + _query(query))
+        query: dict[str, Any] = {"prefix": prefix, "limit": limit, "cursor": cursor}
+        query |= {"values": "true" if values else None, "actors": "true" if actors else None}
+        answer = self._ok("GET", _alpha(path(store)) + "/keys" + _query(query))
         return [_entry(entry) for entry in answer.json["keys"]], answer.json["cursor"]
+
+    def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
+        answer = self.call("POST", _alpha(path(store)) + "/bulk-delete", _array(_item(item) for item in items))
+        results = answer.json["results"]
+        statuses = [entry["status"] for entry in results if "status" in entry]
+        assert answer.status in (statuses or [200]), answer
+        return [(entry["key"], entry.get("errorCode")) for entry in results]
+
+    def delete_actor_state(
+        self, actor_type: str, actor_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[int, str | None]:
+        target = _alpha(actor_path(actor_type, actor_id)) + _query({"limit": limit, "cursor": cursor})
+        done = self._ok("DELETE", target).json
+        return done["deleted"], done["cursor"]
 
     def get_actor_state(self, actor_type: str, actor_id: str, key: str) -> Found | None:
         return _found(self._ok("GET", f"{actor_path(actor_type, actor_id)}/{_quoted(key)}"))
@@ -142,6 +163,10 @@ def path(store: str | None, key: str | None = None) -> str:
 
 def actor_path(actor_type: str, actor_id: str) -> str:
     return f"/v1.0/actors/{_quoted(actor_type)}/{_quoted(actor_id)}/state"
+
+
+def _alpha(target: str) -> str:
+    return target.replace("/v1.0/", "/v1.0-alpha1/", 1)
 
 
 def _quoted(text: str) -> str:
@@ -204,4 +229,5 @@ def _entry(entry: Mapping[str, Any]) -> Entry:
     if "data" in entry:
         value = json.dumps(entry["data"], separators=(",", ":"), ensure_ascii=False).encode()
         found = Found(value, entry.get("etag"), entry.get("metadata", {}).get("ttlExpireTime"))
-    return Entry(entry["key"], found, entry.get("error"))
+    actor = (entry["actorType"], entry["actorId"]) if "actorType" in entry else None
+    return Entry(entry["key"], found, entry.get("error"), actor)

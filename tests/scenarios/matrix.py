@@ -37,6 +37,7 @@ THROUGH = {
     "pair": (*FRONT_ENDS, *SDKS),
     "grpc_client": ("dapr_grpc", "layotto_grpc"),
     "actors": ("http", "dapr_grpc"),
+    "lists": ("http", "dapr_grpc"),
 }
 """The front ends of a scenario, by the fixture it asks for."""
 

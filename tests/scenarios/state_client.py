@@ -60,6 +60,8 @@ class Entry:
     key: str
     found: Found | None = None
     error: str | None = None
+    actor: tuple[str, str] | None = None
+    """Type and id, in a list of actors' keys."""
 
 
 @dataclass(frozen=True)
@@ -139,3 +141,24 @@ class ActorApi(StateApi, Protocol):
     def get_actor_state(self, actor_type: str, actor_id: str, key: str) -> Found | None: ...
 
     def transact_actor_state(self, actor_type: str, actor_id: str, *operations: Operation) -> None: ...
+
+    def delete_actor_state(
+        self, actor_type: str, actor_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[int, str | None]:
+        """Return how many keys were deleted, and the cursor for the next call."""
+        ...
+
+    def keys(
+        self,
+        store: str | None,
+        prefix: str = "",
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        values: bool = False,
+        actors: bool = False,
+    ) -> tuple[list[Entry], str | None]: ...
+
+    def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
+        """Return each item's key, and the code of its error."""
+        ...

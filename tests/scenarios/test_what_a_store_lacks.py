@@ -30,6 +30,17 @@ def test_actors_have_no_state_where_no_store_has_transactions(actors: ActorApi, 
 
 
 @pytest.mark.every_store
+@pytest.mark.needs(Feature.TRANSACTIONAL)
+@pytest.mark.lacks(Feature.KEYS_LIKE)
+def test_a_store_that_cannot_list_its_keys_cannot_delete_all_of_an_actor(actors: ActorApi, actor: str) -> None:
+    actors.transact_actor_state("cat", actor, upsert("hp"))
+    with pytest.raises(Refused, match="statestore can't list its keys") as refused:
+        actors.delete_actor_state("cat", actor)
+    assert refused.value.code == "ERR_STATE_STORE_NOT_SUPPORTED"
+    assert actors.get_actor_state("cat", actor, "hp")
+
+
+@pytest.mark.every_store
 @pytest.mark.lacks(Feature.KEYS_LIKE)
 def test_a_store_that_cannot_list_its_keys_says_so(here: World) -> None:
     with pytest.raises(Refused) as refused:

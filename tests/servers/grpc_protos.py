@@ -15,6 +15,7 @@ from grpc_tools import protoc  # type: ignore[import-untyped]
 
 PROTOS = Path(str(files("pannier_sidecar.grpc_api"))) / "protos"
 DAPR = "dapr.proto.runtime.v1.Dapr"
+OWN = "pannier.v1.State"
 LAYOTTO = "spec.proto.runtime.v1.Runtime"
 HEALTH = "grpc.health.v1.Health"
 

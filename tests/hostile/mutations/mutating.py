@@ -42,6 +42,8 @@ OF_HTTP = (
     request("POST", STORE + "/bulk?metadata.a=b", b'{"keys":["k","l"],"parallelism":2,"metadata":{"a":null}}'),
     request("POST", STORE + "/transaction", b'{"operations":[' + OPERATION + b'],"metadata":{"a":"b"}}'),
     request("GET", "/v1.0-alpha1/state/statestore/keys?prefix=k&limit=10&values=true&cursor=aw%3D%3D"),
+    request("POST", "/v1.0-alpha1/state/statestore/bulk-delete", b"[" + ITEM + b"]"),
+    request("DELETE", "/v1.0-alpha1/actors/cat/tom/state?limit=10&cursor=aw%3D%3D"),
     request("POST", "/v1.0-alpha1/state/statestore/query", b'{"filter":{}}'),
     request("GET", "/v1.0/actors/cat/tom/state/k"),
     request("POST", "/v1.0/actors/cat/tom/state", b"[" + OPERATION + b"]"),

@@ -16,6 +16,7 @@ SERVICES = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "pannier.v1.State",
     "spec.proto.runtime.v1.Runtime",
 ]
 

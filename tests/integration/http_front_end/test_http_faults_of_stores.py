@@ -61,6 +61,11 @@ FAILURES = {
     ),
     "keys": (get("/v1.0-alpha1/state/s/keys"), "ERR_STATE_KEYS", "failed listing keys of state store s: away"),
     "actor get": (get("/v1.0/actors/a/1/state/k"), "ERR_ACTOR_STATE_GET", "error getting actor state: away"),
+    "actor delete": (
+        request("DELETE", "/v1.0-alpha1/actors/a/1/state"),
+        "ERR_ACTOR_STATE_DELETE",
+        "error deleting actor state: away",
+    ),
     "actor transaction": (
         request("POST", "/v1.0/actors/a/1/state", b"[" + STEP + b"]"),
         "ERR_ACTOR_STATE_TRANSACTION_SAVE",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ..protobuf import MalformedMessageError, count_fields, decode, encode, end_of_part
 from ..state.errors import TooManyItemsError
 from .messages import (
+    DeleteBulkResponse,
     DeleteBulkStateRequest,
     ExecuteActorStateTransactionRequest,
     ExecuteStateTransactionRequest,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from ..state.items_in_flight import ItemsInFlight, Share
     from ..state.pacing import Pace
-    from .messages import BulkStateItem
 
 SINGLE: Final = 512
 """A message of at most this many bytes has few items, whatever its content."""
@@ -48,6 +48,9 @@ _ITEMS: Final[dict[type[Struct], str]] = {
 
 AnyMessage = TypeVar("AnyMessage", bound="Struct")
 
+_ANSWERS: Final[dict[type[Struct], str]] = {GetBulkStateResponse: "items", DeleteBulkResponse: "results"}
+"""The only field of an answer with many items, by its type."""
+
 
 class LongMessages:
     """Answers calls with long requests or answers."""
@@ -70,7 +73,7 @@ class LongMessages:
             if share is not None:
                 share.correct(len(getattr(message, _ITEMS[kind])))
             answer = await handler(message)
-            return await self._written(answer) if isinstance(answer, GetBulkStateResponse) else encode(answer)
+            return await self._written(answer) if type(answer) in _ANSWERS else encode(answer)
         finally:
             if share is not None:
                 share.end()
@@ -107,10 +110,8 @@ class LongMessages:
             await self._pace.run(go_on)
         return message
 
-    async def _written(self, message: GetBulkStateResponse) -> bytes:
-        """Return the bytes of the answer to a bulk get."""
-        return b"".join(await self._pace.each(_alone, message.items))
-
-
-def _alone(item: BulkStateItem) -> bytes:
-    return encode(GetBulkStateResponse([item]))
+    async def _written(self, message: Struct) -> bytes:
+        """Return the bytes of an answer that has nothing but items."""
+        kind = type(message)
+        items = getattr(message, _ANSWERS[kind])
+        return b"".join(await self._pace.each(lambda item: encode(kind([item])), items))

@@ -338,6 +338,67 @@ class ErrorResponse(Struct, gc=False):
     error_message: Annotated[str, 2] = ""
 
 
+class ListKeysRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    prefix: Annotated[str, 2] = ""
+    limit: Annotated[int, 3] = 0
+    cursor: Annotated[str, 4] = ""
+    values: Annotated[bool, 5] = False
+    actors: Annotated[bool, 6] = False
+
+
+class ListKeysResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    keys: Annotated[list[ListedKey], 1] = []
+    cursor: Annotated[str, 2] = ""
+
+
+class ListedKey(Struct, gc=False):
+    """Of pannier.v1."""
+
+    key: Annotated[str, 1] = ""
+    actor_type: Annotated[str, 2] = ""
+    actor_id: Annotated[str, 3] = ""
+    data: Annotated[bytes, 4] = b""
+    etag: Annotated[str, 5] = ""
+    metadata: Annotated[dict[str, str], 6] = {}
+    error: Annotated[str, 7] = ""
+
+
+class DeleteBulkResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    results: Annotated[list[DeletedItem], 1] = []
+
+
+class DeletedItem(Struct, gc=False):
+    """Of pannier.v1."""
+
+    key: Annotated[str, 1] = ""
+    code: Annotated[int, 2] = 0
+    error_code: Annotated[str, 3] = ""
+    error: Annotated[str, 4] = ""
+
+
+class DeleteActorStateRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    actor_type: Annotated[str, 1] = ""
+    actor_id: Annotated[str, 2] = ""
+    limit: Annotated[int, 3] = 0
+    cursor: Annotated[str, 4] = ""
+
+
+class DeleteActorStateResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    deleted: Annotated[int, 1] = 0
+    cursor: Annotated[str, 2] = ""
+
+
 class SayHelloRequest(Struct, gc=False):
     """Of spec.proto.runtime.v1."""
 

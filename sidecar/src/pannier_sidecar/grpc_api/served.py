@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..runtime import not_counted
-from . import dapr, health, layotto, reflection
+from . import dapr, health, layotto, own_state, reflection
 from .services import Services
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ def serve(
     *,
     is_exact: bool = False,
 ) -> Services:
-    """Return Dapr's service (exactly as in Dapr 1.18 with `is_exact`), Layotto's, health, and reflection.
+    """Return Dapr's service (exactly as in Dapr 1.18 with `is_exact`), Layotto's, Pannier's own, health,
+    and reflection.
 
-    `on_error` is called with each error that a call of Dapr's service is answered with.
+    `on_error` is called with each error that a call of Dapr's service or of Pannier's own is answered with.
     """
     named = {
         dapr.SERVICE: dapr.methods(service, runtime, on_error, is_exact=is_exact),
         layotto.SERVICE: layotto.methods(service),
+        own_state.SERVICE: own_state.methods(service, on_error, is_exact=is_exact),
     }
     named[health.SERVICE] = health.methods(runtime, [*named])
     return Services({**named, **dict.fromkeys(reflection.SERVICES, reflection.methods([*named]))}, token)

@@ -22,7 +22,6 @@ from ..state.requests import (
     BulkGetRequest,
     DeleteRequest,
     GetRequest,
-    KeysRequest,
     SaveRequest,
     TransactRequest,
     WriteItem,
@@ -30,7 +29,8 @@ from ..state.requests import (
 from .advice import on_if_match, on_path
 from .bounds import likely_items, likely_keys
 from .decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
-from .encoding import NO_CONTENT, error_answer, items_answer, keys_answer, refusal, value_answer
+from .encoding import NO_CONTENT, error_answer, items_answer, refusal, value_answer
+from .key_calls import KeyCalls
 from .messages import JSON, TEXT, Answer
 from .paths import Operation, PathTree, paths_of, tidied
 
@@ -47,10 +47,6 @@ if TYPE_CHECKING:
 
 SHORT = 512
 """A body with fewer bytes than this is too short for many items."""
-DEFAULT_LIMIT = 100
-"""Keys in one page of a list if the request has no `limit`."""
-MAX_LIMIT = 1000
-"""The largest `limit`."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 """Probes have no token (as in Dapr)."""
 
@@ -81,16 +77,19 @@ class HttpApi:
         self.paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
         self._saved = Answer(profile.saved)
         self._deleted = Answer(profile.deleted)
+        self._key_calls = KeyCalls(service, profile)
         self._handlers: dict[Operation, Handler] = {
             Operation.GET: self._get,
             Operation.SAVE: self._sharing(self._save, likely_items),
             Operation.DELETE: self._delete,
             Operation.BULK_GET: self._sharing(self._bulk_get, likely_keys),
             Operation.TRANSACT: self._sharing(self._transact, likely_items),
-            Operation.KEYS: self._keys,
+            Operation.KEYS: self._key_calls.keys,
+            Operation.BULK_DELETE: self._sharing(self._bulk_delete, likely_items),
             Operation.QUERY: self._query,
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
+            Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
             Operation.METADATA: self._metadata,
             Operation.SET_METADATA: self._set_metadata,
             Operation.HEALTHZ: self._healthz,
@@ -262,12 +261,12 @@ class HttpApi:
         await self.service.transact(TransactRequest(store, items, metadata))
         return NO_CONTENT
 
-    async def _keys(self, call: Call, store: str | None) -> Answer:
-        query = call.query()
-        limit = _limit(query.get("limit"))
-        with_values = query.get("values", "").lower() in ("true", "1", "yes")
-        request = KeysRequest(store, query.get("prefix", ""), limit, query.get("cursor") or None, with_values)
-        return await keys_answer(await self.service.keys(request), self.service.pace)
+    async def _bulk_delete(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
+        self.service.directory.find(store)
+        items = await self.decoding.items(call.body, _defaults_of(call))
+        if share is not None:
+            share.correct(len(items))
+        return await self._key_calls.bulk_delete(store, items)
 
     async def _query(self, call: Call, store: str | None) -> Answer:
         raise self.service.query(store)
@@ -351,15 +350,6 @@ def _defaults_of(call: Call) -> RequestDefaults:
     if not call.query_string and b"consistency" not in headers and b"concurrency" not in headers:
         return NO_DEFAULTS
     return request_defaults(call.query(), headers)
-
-
-def _limit(text: str | None) -> int:
-    if not text:
-        return DEFAULT_LIMIT
-    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
-    if not 1 <= len(digits) <= len(str(MAX_LIMIT)) or int(digits) > MAX_LIMIT:
-        raise MalformedRequestError(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_LIMIT}")
-    return int(digits)
 
 
 def _shown(raw: bytes) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ..state.errors import IllegalKeyError
+from ..state.errors import IllegalKeyError, OperationFailedError
 from ..state.store import rfc3339
 from .messages import JSON, Answer
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..state.bulk_reads import BulkItem
-    from ..state.errors import StateError
+    from ..state.errors import StateError, StoreError
+    from ..state.key_lists import ListedKeys
+    from ..state.listing import Owner
     from ..state.pacing import Pace
-    from ..state.service import ListedKeys
+    from ..state.requests import WriteItem
     from ..state.store import StoredValue
     from .profiles import Profile
 
@@ -33,11 +35,45 @@ class ItemBody(Struct, omit_defaults=True, gc=False):
     error: str | None = None
 
 
+class KeyBody(ItemBody, omit_defaults=True, rename="camel", gc=False, kw_only=True):
+    """One entry of a list of keys."""
+
+    actor_type: str | None = None
+    """None: the key is the app's own."""
+    actor_id: str | None = None
+
+
 class KeysBody(Struct):
     """A page of keys."""
 
-    keys: list[ItemBody]
+    keys: list[KeyBody]
     cursor: str | None = None
+
+
+class DeletedBody(Struct):
+    """How many keys of an actor a call has deleted, and the cursor for the next call."""
+
+    deleted: int
+    cursor: str | None = None
+
+
+class DeletedItemBody(Struct, omit_defaults=True, rename="camel", gc=False):
+    """One entry of a bulk delete; without an error, the key is deleted."""
+
+    key: str
+    status: int | None = None
+    """The HTTP status that the delete of this key alone would have had."""
+    error_code: str | None = None
+    error: str | None = None
+
+
+class BulkDeleteBody(Struct, omit_defaults=True, rename="camel"):
+    """The answer to a bulk delete; if an item failed, it has the fields of an error too."""
+
+    results: list[DeletedItemBody]
+    error_code: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    details: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class ErrorBody(Struct, omit_defaults=True, rename="camel"):
@@ -71,8 +107,39 @@ async def items_answer(items: Sequence[BulkItem], pace: Pace) -> Answer:
 
 async def keys_answer(listed: ListedKeys, pace: Pace) -> Answer:
     """Return the answer to a list of keys."""
-    bodies = await pace.each(_item_body, listed.items)
+    bodies = await pace.each(_key_body, list(zip(listed.items, listed.owners, strict=True)))
     return Answer(200, msgspec.json.encode(KeysBody(bodies, listed.cursor)), JSON)
+
+
+def _key_body(listed: tuple[BulkItem, Owner | None]) -> KeyBody:
+    body, owner = _item_body(listed[0]), listed[1]
+    actor_type, actor_id = owner or (None, None)
+    return KeyBody(body.key, body.data, body.etag, body.metadata, body.error, actor_type=actor_type, actor_id=actor_id)
+
+
+async def deleted_items_answer(
+    items: Sequence[WriteItem], failure: OperationFailedError | None, profile: Profile, pace: Pace
+) -> Answer:
+    """Return the answer to a bulk delete, with an entry for each item in the order of the request."""
+    errors: Sequence[StoreError | None] = (failure and failure.of_items) or [None] * len(items)
+
+    def entry(place: tuple[WriteItem, StoreError | None]) -> DeletedItemBody:
+        item, error = place
+        if error is None:
+            return DeletedItemBody(item.key)
+        alone = OperationFailedError("ERR_STATE_DELETE", "", [(item.key, error)])
+        code, status = alone.code, alone.http_status
+        if not profile.gives_advice:
+            code, status = alone.dapr_code or code, alone.dapr_http_status or status
+        return DeletedItemBody(item.key, status, code, str(error))
+
+    results = await pace.each(entry, list(zip(items, errors, strict=True)))
+    if failure is None:
+        return Answer(200, msgspec.json.encode(BulkDeleteBody(results)), JSON)
+    answer = error_answer(failure, profile)
+    error = msgspec.json.decode(answer.body, type=ErrorBody)
+    answer.body = msgspec.json.encode(BulkDeleteBody(results, error.error_code, error.message, error.details))
+    return answer
 
 
 def _item_body(item: BulkItem) -> ItemBody:

@@ -26,9 +26,11 @@ class Operation(StrEnum):
     BULK_GET = "bulk_get"
     TRANSACT = "transact"
     KEYS = "keys"
+    BULK_DELETE = "bulk_delete"
     QUERY = "query"
     GET_ACTOR_STATE = "get_actor_state"
     TRANSACT_ACTOR_STATE = "transact_actor_state"
+    DELETE_ACTOR_STATE = "delete_actor_state"
     METADATA = "metadata"
     SET_METADATA = "set_metadata"
     HEALTHZ = "healthz"
@@ -60,6 +62,12 @@ STATE = (
     Path(WRITE, "/v1.0/state/{store}/bulk", Operation.BULK_GET, "Get several keys"),
     Path(WRITE, "/v1.0/state/{store}/transaction", Operation.TRANSACT, "Save and delete several keys, all or none"),
     Path(("GET",), "/v1.0-alpha1/state/{store}/keys", Operation.KEYS, "List the app's keys (an addition of Pannier's)"),
+    Path(
+        WRITE,
+        "/v1.0-alpha1/state/{store}/bulk-delete",
+        Operation.BULK_DELETE,
+        "Delete several keys (an addition of Pannier's)",
+    ),
     Path(WRITE, "/v1.0-alpha1/state/{store}/query", Operation.QUERY, "Query values (refused: no store serves it)"),
 )
 DEFAULT_STORE = tuple(
@@ -82,6 +90,12 @@ ACTOR_STATE = (
         "/v1.0/actors/{type}/{id}/state",
         Operation.TRANSACT_ACTOR_STATE,
         "Save and delete keys of an actor, atomically",
+    ),
+    Path(
+        ("DELETE",),
+        "/v1.0-alpha1/actors/{type}/{id}/state",
+        Operation.DELETE_ACTOR_STATE,
+        "Delete all keys of an actor, page by page (an addition of Pannier's)",
     ),
 )
 SIDECAR = (

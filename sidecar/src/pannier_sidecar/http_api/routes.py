@@ -11,9 +11,9 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from .calls import MAX_LIMIT
+from ..state.requests import MAX_LIMIT
 from .docs_page import with_table
-from .encoding import ErrorBody, ItemBody, KeysBody
+from .encoding import BulkDeleteBody, DeletedBody, ErrorBody, ItemBody, KeysBody
 from .messages import Call
 from .paths import Path, paths_of
 from .sent import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
@@ -95,11 +95,12 @@ def _success(operation: str, profile: Profile) -> int:
     }.get(operation, 200)
 
 
-STATE_OPERATIONS = frozenset({"get", "save", "delete", "bulk_get", "transact", "keys", "query"})
-WRITES = frozenset({"save", "delete", "transact", "transact_actor_state"})
+STATE_OPERATIONS = frozenset({"get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "query"})
+WRITES = frozenset({"save", "delete", "bulk_delete", "transact", "transact_actor_state"})
 BODIES = {
     "save": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
     "bulk_get": {"$ref": "#/components/schemas/BulkGet"},
+    "bulk_delete": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
     "transact": {"$ref": "#/components/schemas/Transaction"},
     "transact_actor_state": {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}},
     "query": {"type": "object"},
@@ -109,6 +110,8 @@ ANSWERS = {
     "get_actor_state": {"description": "The value, byte for byte as it was saved"},
     "bulk_get": {"type": "array", "items": {"$ref": "#/components/schemas/FoundItem"}},
     "keys": {"$ref": "#/components/schemas/KeysPage"},
+    "bulk_delete": {"$ref": "#/components/schemas/BulkDelete"},
+    "delete_actor_state": {"$ref": "#/components/schemas/DeletedKeys"},
     "metadata": {"type": "object"},
 }
 
@@ -147,10 +150,12 @@ def _request(path: Path) -> dict[str, Any]:
         parameters += [_parameter(name, "query", type="integer") for name in ("retryInterval", "retryThreshold")]
     if operation == "delete":
         parameters.append(_parameter("If-Match", "header"))
-    if operation == "keys":
-        parameters += [_parameter("prefix", "query"), _parameter("cursor", "query")]
+    if operation in ("keys", "delete_actor_state"):
+        parameters.append(_parameter("cursor", "query"))
         parameters.append(_parameter("limit", "query", type="integer", minimum=1, maximum=MAX_LIMIT))
-        parameters.append(_parameter("values", "query", type="boolean"))
+    if operation == "keys":
+        parameters.append(_parameter("prefix", "query"))
+        parameters += [_parameter(name, "query", type="boolean") for name in ("values", "actors")]
     if operation == "healthz":
         parameters += [_parameter("verbose", "query"), _parameter("appid", "query")]
     extra: dict[str, Any] = {"parameters": parameters}
@@ -176,6 +181,8 @@ def _describe_bodies(app: FastAPI, profile: Profile) -> None:
         "Transaction": SentTransaction[SentOperation[item]],
         "FoundItem": ItemBody,
         "KeysPage": KeysBody,
+        "BulkDelete": BulkDeleteBody,
+        "DeletedKeys": DeletedBody,
         "Error": ErrorBody,
     }
     schemas, components = msgspec.json.schema_components(

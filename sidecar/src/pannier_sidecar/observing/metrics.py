@@ -42,6 +42,7 @@ _KNOWN_PATHS: Final = frozenset(
 _CUT_PATHS: Final = (
     ("/v1.0/actors/", "/v1.0/actors/{type}/{id}/state"),
     ("/v1.0-alpha1/state", "/v1.0-alpha1/state/{store}"),
+    ("/v1.0-alpha1/actors/", "/v1.0-alpha1/actors/{type}/{id}/state"),
     ("/v1.0/metadata/", "/v1.0/metadata/{attribute}"),
 )
 UNKNOWN_STORE: Final = "/v1.0/state/{store}"

@@ -34,6 +34,10 @@ class ActorState:
         """Return the stored key of the actor's `key`. Raises MalformedRequestError or IllegalKeyError."""
         return self.served.keys.actor(self._actor_type, self._actor_id, key)
 
+    def prefix(self) -> str:
+        """Return the prefix of the actor's stored keys. Raises MalformedRequestError or IllegalKeyError."""
+        return self.served.keys.actor_prefix(self._actor_type, self._actor_id)
+
     def placed(self, item: WriteItem) -> WriteItem:
         """Return the item in the partition where the actor's reads look, even if it names another one (as in Dapr)."""
         return replace(item, metadata={**item.metadata, **self.metadata})

@@ -91,15 +91,20 @@ class KeyScheme:
 
         Raises MalformedRequestError and IllegalKeyError for any of the parts.
         """
-        for name, part in (("actor type", actor_type), ("actor id", actor_id), ("key", key)):
-            if SEPARATOR in part:
-                raise IllegalKeyError(part, self._store)
-            if not part:
-                raise MalformedRequestError(f"{name} is empty", "it is a required part of the key of actor state")
-        if self._is_strict:
-            self._refuse_two_actors(actor_type)
-            self._refuse_two_actors(actor_id)
-        return self.actor_partition(actor_type, actor_id) + self._separator + key
+        prefix = self.actor_prefix(actor_type, actor_id)
+        self._refuse_part("key", key)
+        return prefix + key
+
+    def actor_prefix(self, actor_type: str, actor_id: str) -> str:
+        """Return the prefix of the stored keys of one actor, which no other key of the app has.
+
+        Raises MalformedRequestError and IllegalKeyError for either part.
+        """
+        for name, part in (("actor type", actor_type), ("actor id", actor_id)):
+            self._refuse_part(name, part)
+            if self._is_strict:
+                self._refuse_two_actors(part)
+        return self.actor_partition(actor_type, actor_id) + self._separator
 
     def actor_partition(self, actor_type: str, actor_id: str) -> str:
         """Return the prefix of all stored keys of one actor; stores with partitions use it to keep them together."""
@@ -112,12 +117,34 @@ class KeyScheme:
             return None
         return key
 
+    def actors_prefix(self, prefix: str) -> str:
+        """Return a prefix of the stored keys of all actors whose type, id and key, joined by `||`, begin with
+        `prefix`. Other stored keys may have it too.
+        """
+        return self._actor_prefix + prefix.replace(SEPARATOR, self._separator)
+
+    def listed_of_actor(self, stored: str) -> tuple[str, str, str] | None:
+        """Return type, id and key of a stored key of the app's actors; None for any other one.
+
+        With dashes only the store that holds the state of actors knows, because it refuses other keys like that.
+        """
+        if not self._may_be_actors:
+            return self.actor_parts(stored)
+        parts = stored[len(self._actor_prefix) :].split(self._separator, 2)
+        return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
+
     def actor_parts(self, stored: str) -> tuple[str, str, str] | None:
         """Return type, id and key of a stored key of the app's actors; None for any other one."""
         if not self.distinguishes_actors or not stored.startswith(self._actor_prefix):
             return None
         parts = stored[len(self._actor_prefix) :].split(self._separator)
         return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
+
+    def _refuse_part(self, name: str, part: str) -> None:
+        if SEPARATOR in part:
+            raise IllegalKeyError(part, self._store)
+        if not part:
+            raise MalformedRequestError(f"{name} is empty", "it is a required part of the key of actor state")
 
     def _refuse_two_actors(self, part: str) -> None:
         """Raise IllegalKeyError for an actor's type or id that would merge with the separator after it."""

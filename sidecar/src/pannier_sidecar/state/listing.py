@@ -1,56 +1,85 @@
-"""Lists of an app's keys without those of its actors."""
+"""Pages of keys, without stored keys that do not belong into the list."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .errors import NotSupportedError
 
 if TYPE_CHECKING:
-    from .directory import ServedStore
-    from .requests import KeysRequest
+    from .store import Store
 
-_PAST_ACTORS: Final = 1000
-"""Keys that a store is asked for at once after a page with nothing but keys of actors."""
+_PAST_OTHERS: Final = 1000
+"""Keys that a store is asked for at once after a page without any key for the list, such as one of actors' keys."""
 _MAX_ATTEMPTS: Final = 3
 
 
-async def list_keys(served: ServedStore, request: KeysRequest, max_cursor: int) -> tuple[list[str], str | None]:
-    """Return a page of the app's keys, and the cursor of the next page. Raises StoreError.
+class Owner(NamedTuple):
+    """The actor that a listed key belongs to."""
 
-    A cursor contains a key, and some keys are too long for a request. Then the page ends before such a key.
-    """
-    keys, cursor = await _page(served, request, request.limit)
-    if cursor is None or len(cursor) <= max_cursor:
-        return keys, cursor
-    likely = [count for count in range(len(keys) - 1, 0, -1) if len(keys[count - 1].encode()) < max_cursor * 3 // 4]
-    for count in likely[:_MAX_ATTEMPTS]:
-        fewer, shorter = await _page(served, request, count)
-        if shorter is None or len(shorter) <= max_cursor:
-            return fewer, shorter
-    raise NotSupportedError(
-        f"the page would end at a key that is so long that its cursor, of {len(cursor):,} characters, fits into no "
-        f"request; write a larger limit, or raise --read-buffer-size"
-    )
+    actor_type: str
+    actor_id: str
 
 
-async def _page(served: ServedStore, request: KeysRequest, limit: int) -> tuple[list[str], str | None]:
-    keys: list[str] = []
-    cursor = request.cursor
-    prefix = served.keys.prefix + request.prefix
-    size = limit
-    while True:
-        page = await served.store.keys(prefix, size, cursor)
-        wanted = limit - len(keys)
-        listed = [(at, key) for at, one in enumerate(page.keys) if (key := served.keys.listed(one)) is not None]
-        if len(listed) > wanted:  # a page ends at its cursor: ask again for only as many keys as are wanted
-            size = listed[wanted - 1][0] + 1
-        else:
-            keys += [key for _, key in listed]
-            cursor = page.cursor
-            if cursor is None or len(keys) >= limit:
-                return keys, cursor
-            # A page of the store may hold nothing but keys of actors; then many more are likely to come.
-            size = max(wanted - len(listed), _PAST_ACTORS if not listed else 0)
-        await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn
+class ListedKey(NamedTuple):
+    """A key on a page."""
+
+    stored: str
+    key: str
+    """As the app, or the actor, named it."""
+    owner: Owner | None = None
+    """None: the list is of the app's own keys, or of one actor's."""
+
+
+Read = Callable[[str], ListedKey | None]
+"""Takes a stored key, and returns None for one that does not belong into the list."""
+
+
+class Listing:
+    """The stored keys with a prefix that `read` lets into the list."""
+
+    def __init__(self, store: Store, prefix: str, read: Read, max_cursor: int):
+        """`max_cursor`: the longest cursor, in characters, that a request can hold."""
+        self._store = store
+        self._prefix = prefix
+        self._read = read
+        self._max_cursor = max_cursor
+
+    async def page(self, limit: int, cursor: str | None) -> tuple[list[ListedKey], str | None]:
+        """Return a page of up to `limit` keys, and the cursor of the next page. Raises StoreError.
+
+        A cursor contains a key, and some keys are too long for a request. Then the page ends before such a key.
+        """
+        keys, following = await self._page(limit, cursor)
+        if following is None or len(following) <= self._max_cursor:
+            return keys, following
+        max_bytes = self._max_cursor * 3 // 4
+        likely = [count for count in range(len(keys) - 1, 0, -1) if len(keys[count - 1].stored.encode()) < max_bytes]
+        for count in likely[:_MAX_ATTEMPTS]:
+            fewer, shorter = await self._page(count, cursor)
+            if shorter is None or len(shorter) <= self._max_cursor:
+                return fewer, shorter
+        raise NotSupportedError(
+            f"the page would end at a key that is so long that its cursor, of {len(following):,} characters, fits into "
+            f"no request; write a larger limit, or raise --read-buffer-size"
+        )
+
+    async def _page(self, limit: int, cursor: str | None) -> tuple[list[ListedKey], str | None]:
+        keys: list[ListedKey] = []
+        size = limit
+        while True:
+            page = await self._store.keys(self._prefix, size, cursor)
+            wanted = limit - len(keys)
+            listed = [(at, key) for at, one in enumerate(page.keys) if (key := self._read(one)) is not None]
+            if len(listed) > wanted:  # a page ends at its cursor: ask again for only as many keys as are wanted
+                size = listed[wanted - 1][0] + 1
+            else:
+                keys += [key for _, key in listed]
+                cursor = page.cursor
+                if cursor is None or len(keys) >= limit:
+                    return keys, cursor
+                # A page of the store may hold nothing for the list; then many more such keys are likely to come.
+                size = max(wanted - len(listed), _PAST_OTHERS if not listed else 0)
+            await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn

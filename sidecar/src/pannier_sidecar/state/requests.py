@@ -193,6 +193,12 @@ class TransactRequest(Struct, frozen=True, gc=False):
     metadata: Mapping[str, str] = NO_METADATA
 
 
+DEFAULT_LIMIT: Final = 100
+"""Keys in one page of a list if the request has no `limit`."""
+MAX_LIMIT: Final = 1000
+"""The largest `limit`, and the number of keys that one deletion of an actor's state deletes if it has none."""
+
+
 class KeysRequest(Struct, frozen=True, gc=False):
     """List the app's keys."""
 
@@ -201,6 +207,8 @@ class KeysRequest(Struct, frozen=True, gc=False):
     limit: int
     cursor: str | None = None
     with_values: bool = False
+    of_actors: bool = False
+    """List the keys of the app's actors instead of the app's own; `prefix` begins `<type>||<id>||<key>`."""
 
 
 class ActorGetRequest(Struct, frozen=True, gc=False):
@@ -217,3 +225,12 @@ class ActorTransactRequest(Struct, frozen=True, gc=False):
     actor_type: str
     actor_id: str
     items: Sequence[WriteItem]
+
+
+class ActorDeleteRequest(Struct, frozen=True, gc=False):
+    """Delete all keys of one actor, up to `limit` of them in one call."""
+
+    actor_type: str
+    actor_id: str
+    limit: int = MAX_LIMIT
+    cursor: str | None = None

@@ -6,12 +6,9 @@ policy says, and is counted. A store's failure becomes one StateError with a mes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-
-from msgspec import Struct
 
 from . import retries
 from .actors import ActorState
@@ -20,7 +17,6 @@ from .bytes_in_flight import BytesInFlight, Held, Unlimited
 from .errors import (
     ActorOperationFailedError,
     BulkGetFailedError,
-    ListingNotSupportedError,
     MalformedActorCallError,
     OperationFailedError,
     OutcomeUnknownError,
@@ -33,7 +29,7 @@ from .errors import (
     TransactionsNotSupportedError,
 )
 from .items_in_flight import ItemsInFlight
-from .listing import list_keys
+from .key_lists import KeyLists
 from .pacing import FEW, Pace
 from .requests import (
     STRONG,
@@ -44,7 +40,6 @@ from .requests import (
     DeleteRequest,
     Get,
     GetRequest,
-    KeysRequest,
     RetryPolicy,
     SaveRequest,
     Set,
@@ -56,18 +51,13 @@ from .store import Feature, StoredValue
 from .writing import checked_key, delete_of, set_of, write_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
     from .begun_call import BegunCall, Observer
     from .directory import Directory, ServedStore
     from .limits import Limits
 
 Result = TypeVar("Result")
-
-
-class ListedKeys(Struct, frozen=True):
-    """A page of the app's keys."""
-
-    items: Sequence[BulkItem]
-    cursor: str | None
 
 
 class StateService:
@@ -87,9 +77,10 @@ class StateService:
         self.record_failure: Callable[[ServedStore], None] = _ignore_failure
         """Called after a call that could not reach its store, or was not answered."""
         self._largest_answer = limits.answer
-        self._max_cursor = limits.cursor
         self._budget = budget or Unlimited()
         self._bytes_in_flight = BytesInFlight(limits.answer, self._budget)
+        self.lists = KeyLists(self, limits, self._bytes_in_flight)
+        """The calls that list keys."""
         self.max_items = limits.items
         """Front ends read no more items, keys or operations of one request."""
         self.in_flight = ItemsInFlight(limits.items)
@@ -125,7 +116,7 @@ class StateService:
             await self._write_one("set", served, items[0], writes[0])
         else:
             what = _FAILURES["set"].what.format(store=served.name)
-            await self._write_each(served, "set", items, writes, _FAILURES["set"].code, what)
+            await self.write_each(served, "set", items, writes, _FAILURES["set"].code, what)
 
     def begin_save(self, store: str | None, item: WriteItem, call: BegunCall) -> None:
         """Begin what `save` does with one item, like `begin_get`."""
@@ -158,7 +149,7 @@ class StateService:
         served = self.directory.find(request.store)
         writes = await self.pace.each(lambda item: delete_of(served, served.keys.stored(item.key), item), request.items)
         what = f"failed deleting state in state store {served.name}"
-        await self._write_each(served, "bulk_delete", request.items, writes, "ERR_STATE_BULK_DELETE", what)
+        await self.write_each(served, "bulk_delete", request.items, writes, "ERR_STATE_BULK_DELETE", what)
 
     async def bulk_get(self, request: BulkGetRequest) -> list[BulkItem]:
         """Return an item for each key, in the order asked; the item of a failed read has the error."""
@@ -204,25 +195,6 @@ class StateService:
         if not served.supports(Feature.TRANSACTIONAL):
             raise TransactionsNotSupportedError(served.name)
         return served
-
-    async def keys(self, request: KeysRequest) -> ListedKeys:
-        """List the app's keys that start with a prefix, actors' keys left out."""
-        served = self.directory.find(request.store)
-        if not served.supports(Feature.KEYS_LIKE):
-            raise ListingNotSupportedError(served.name)
-        try:
-            return await self._counted(served, "keys", self._list(served, request))
-        except StoreError as error:
-            what = f"failed listing keys of state store {served.name}"
-            raise OperationFailedError("ERR_STATE_KEYS", what, [(request.prefix, error)]) from error
-
-    async def _list(self, served: ServedStore, request: KeysRequest) -> ListedKeys:
-        keys, cursor = await list_keys(served, request, self._max_cursor)
-        if not request.with_values:
-            return ListedKeys([BulkItem(key) for key in keys], cursor)
-        gets = [Get(served.keys.prefix + key) for key in keys]
-        values = await read_values(served.store, keys, gets, self._largest_answer, self._bytes_in_flight)
-        return ListedKeys(values, cursor)
 
     def query(self, store: str | None) -> StateError:
         """Return the refusal of the alpha query API: no store of ours serves it."""
@@ -276,6 +248,10 @@ class StateService:
             call = _with_retries(served, write, item.retry, self._is_short)
         await self.one_key(operation, served, item.key, call)
 
+    async def counted(self, served: ServedStore, operation: str, call: Awaitable[Result]) -> Result:
+        """Await a call of a store, keep the store open until it ends, and count it. Raises StoreError."""
+        return await self._counted(served, operation, call)
+
     async def one_key(
         self, operation: str, served: ServedStore, key: str, call: Awaitable[Result], started: float | None = None
     ) -> Result:
@@ -287,7 +263,7 @@ class StateService:
             what = failure.what.format(key=key, store=served.name)
             raise OperationFailedError(failure.code, what, [(key, error)]) from error
 
-    async def _write_each(
+    async def write_each(
         self,
         served: ServedStore,
         operation: str,
@@ -296,13 +272,14 @@ class StateService:
         code: str,
         what: str,
     ) -> None:
+        """Carry out writes independently. Raises OperationFailedError naming the items that failed."""
         errors = await self._counted(served, operation, _each(served, items, writes, self._is_short), _none_failed)
         failed = [(item.key, error) for item, error in zip(items, errors, strict=True) if error]
         if failed:
             if any(isinstance(error, StoreUnavailableError | OutcomeUnknownError) for _, error in failed):
                 self.record_failure(served)
             is_partly_done = len(failed) < len(items)
-            raise OperationFailedError(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
+            raise OperationFailedError(code, what, failed, errors, is_partly_done=is_partly_done) from failed[0][1]
 
     def _is_short(self) -> bool:
         """Return whether memory is short: much is held for all clients, or calls wait for room."""

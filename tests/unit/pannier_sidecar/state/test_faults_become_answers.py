@@ -26,6 +26,7 @@ from pannier_sidecar.state.errors import (
     TransactionsNotSupportedError,
 )
 from pannier_sidecar.state.requests import (
+    ActorDeleteRequest,
     ActorGetRequest,
     ActorTransactRequest,
     BulkDeleteRequest,
@@ -78,7 +79,7 @@ CALLS: dict[str, tuple[Call, str, str, str]] = {
         "error while executing state transaction: ",
     ),
     "keys": (
-        lambda service: service.keys(KeysRequest(None, "", 10)),
+        lambda service: service.lists.keys(KeysRequest(None, "", 10)),
         "keys",
         "ERR_STATE_KEYS",
         "failed listing keys of state store statestore: ",
@@ -88,6 +89,12 @@ CALLS: dict[str, tuple[Call, str, str, str]] = {
         "get",
         "ERR_ACTOR_STATE_GET",
         "error getting actor state: ",
+    ),
+    "actor delete": (
+        lambda service: service.lists.delete_actor_state(ActorDeleteRequest("cat", "tom")),
+        "keys",
+        "ERR_ACTOR_STATE_DELETE",
+        "error deleting actor state: ",
     ),
     "actor transaction": (
         lambda service: service.transact_actor_state(ActorTransactRequest("cat", "tom", [ONE])),
@@ -246,7 +253,7 @@ async def test_calls_that_a_plain_store_lacks_are_refused() -> None:
     with pytest.raises(TransactionsNotSupportedError, match="doesn't support transactions"):
         await service.transact(TransactRequest(None, [ONE]))
     with pytest.raises(ListingNotSupportedError):
-        await service.keys(KeysRequest(None, "", 10))
+        await service.lists.keys(KeysRequest(None, "", 10))
 
 
 async def test_more_operations_than_the_store_takes() -> None:

@@ -174,7 +174,7 @@ async def test_listing_goes_on_until_the_page_is_full_of_the_apps_own_keys() -> 
         KeyPage(["app||b"], "3"),
     ]
     service, _, observer = serving(store)
-    listed = await service.keys(KeysRequest(None, "", 2))
+    listed = await service.lists.keys(KeysRequest(None, "", 2))
     assert [item.key for item in listed.items] == ["a", "b"]
     assert listed.cursor == "3"
     assert store.asked == [("app||", 2, None), ("app||", 1, "1"), ("app||", 1000, "2")]
@@ -189,7 +189,7 @@ async def test_a_page_with_more_of_the_apps_keys_than_are_wanted_is_asked_for_ag
         KeyPage(["app||cat||tom||name", "app||a"], "2"),
     ]
     service, _, _ = serving(store)
-    listed = await service.keys(KeysRequest(None, "", 1))
+    listed = await service.lists.keys(KeysRequest(None, "", 1))
     assert [item.key for item in listed.items] == ["a"]
     assert listed.cursor == "2"
     assert store.asked == [("app||", 1, None), ("app||", 1000, "1"), ("app||", 2, "1")]
@@ -200,7 +200,7 @@ async def test_listing_ends_with_the_last_page_and_brings_values_when_asked() ->
     store.pages = [KeyPage(["app||ka", "app||kb"], None)]
     store.values["app||ka"] = StoredValue(b"1", "7")
     service, _, _ = serving(store)
-    listed = await service.keys(KeysRequest(None, "k", 10, "from here", with_values=True))
+    listed = await service.lists.keys(KeysRequest(None, "k", 10, "from here", with_values=True))
     assert [(item.key, item.found) for item in listed.items] == [("ka", StoredValue(b"1", "7")), ("kb", None)]
     assert listed.cursor is None
     assert store.asked[0] == ("app||k", 10, "from here")

@@ -33,9 +33,19 @@ class OperationFailedError(StateError):
     _reports_mismatches: ClassVar[bool] = True
     """Whether Dapr has a separate status for an ETag mismatch. If not, it answers as for any other failure."""
 
-    def __init__(self, code: str, what: str, errors: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        errors: Sequence[tuple[str, StoreError]],
+        of_items: Sequence[StoreError | None] | None = None,
+        *,
+        is_partly_done: bool = False,
+    ):
         """Report `errors`, (key, error); `what` is Dapr's text, like `failed saving state in state store S`."""
         self.errors = tuple(errors)
+        self.of_items = of_items
+        """The error of each item of the request, None for one that was written; None: they are not known one by one."""
         super().__init__(f"{what}: {joined_message(self.errors)}")
         gravest = min((error for _, error in errors), key=_severity)
         self.code = code  # type: ignore[misc]  # one class serves the operations, which differ in nothing else

@@ -1,0 +1,120 @@
+"""`pannier.v1.State`: what Dapr's service does not have. Lists of keys, deletes with an outcome for each item, and the
+deletion of an actor's state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..state.errors import MalformedRequestError, OperationFailedError
+from ..state.requests import DEFAULT_LIMIT, MAX_LIMIT, ActorDeleteRequest, BulkDeleteRequest, KeysRequest
+from . import messages
+from .encoding import Encoding, expiry
+from .long_messages import LongMessages
+from .services import unary
+from .status import failure, failure_in_daprs_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from msgspec import Struct
+
+    from ..state.bulk_reads import BulkItem
+    from ..state.errors import StateError, StoreError
+    from ..state.listing import Owner
+    from ..state.requests import WriteItem
+    from ..state.service import StateService
+    from .method import Method
+    from .services import Handler
+    from .status import StatusError
+
+SERVICE = "pannier.v1.State"
+
+
+class OwnMethods:
+    """The calls of the service."""
+
+    def __init__(self, service: StateService, *, is_exact: bool):
+        self._service = service
+        self._unnamed = "" if is_exact else None
+        """The store of a request that names none; profile `dapr` has no default store."""
+        self._is_exact = is_exact
+        self._encoding = Encoding()
+
+    async def list_keys(self, request: messages.ListKeysRequest) -> Struct:
+        wanted = KeysRequest(
+            request.store_name or self._unnamed,
+            request.prefix,
+            _limit(request.limit, DEFAULT_LIMIT),
+            request.cursor or None,
+            request.values,
+            request.actors,
+        )
+        listed = await self._service.lists.keys(wanted)
+        keys = await self._service.pace.each(_listed_key, list(zip(listed.items, listed.owners, strict=True)))
+        return messages.ListKeysResponse(keys, listed.cursor or "")
+
+    async def delete_bulk(self, request: messages.DeleteBulkStateRequest) -> Struct:
+        each = self._service.pace.each
+        items = await each(self._encoding.bulk_delete_item, request.states)
+        errors: list[StoreError | None] = [None] * len(items)
+        try:
+            await self._service.bulk_delete(BulkDeleteRequest(request.store_name or self._unnamed, items))
+        except OperationFailedError as error:
+            if error.of_items is None:
+                raise
+            errors = list(error.of_items)
+        return messages.DeleteBulkResponse(await each(self._deleted_item, list(zip(items, errors, strict=True))))
+
+    def _deleted_item(self, outcome: tuple[WriteItem, StoreError | None]) -> messages.DeletedItem:
+        item, error = outcome
+        if error is None:
+            return messages.DeletedItem(item.key)
+        alone = OperationFailedError("ERR_STATE_DELETE", "", [(item.key, error)])
+        code, error_code = alone.grpc_code, alone.code
+        if self._is_exact:
+            code, error_code = alone.dapr_grpc_code or code, alone.dapr_code or error_code
+        return messages.DeletedItem(item.key, code, error_code, str(error))
+
+    async def delete_actor_state(self, request: messages.DeleteActorStateRequest) -> Struct:
+        limit = _limit(request.limit, MAX_LIMIT)
+        wanted = ActorDeleteRequest(request.actor_type, request.actor_id, limit, request.cursor or None)
+        done = await self._service.lists.delete_actor_state(wanted)
+        return messages.DeleteActorStateResponse(done.deleted, done.cursor or "")
+
+
+def _limit(given: int, default: int) -> int:
+    if not 0 <= given <= MAX_LIMIT:
+        raise MalformedRequestError(f"limit is {given}", f"write a whole number from 1 to {MAX_LIMIT}")
+    return given or default
+
+
+def _listed_key(listed: tuple[BulkItem, Owner | None]) -> messages.ListedKey:
+    item, owner = listed
+    actor_type, actor_id = owner or ("", "")
+    if (value := item.found) is None:
+        return messages.ListedKey(item.key, actor_type, actor_id, error=item.error or "")
+    return messages.ListedKey(item.key, actor_type, actor_id, value.value, value.etag, expiry(value))
+
+
+def methods(service: StateService, on_error: Callable[[StateError], None], *, is_exact: bool) -> Mapping[str, Method]:
+    """Return the methods of the service by name. With `is_exact` errors have Dapr's codes and words where it has them.
+
+    `on_error` is called with each error that a call is answered with.
+    """
+    own = OwnMethods(service, is_exact=is_exact)
+    long = LongMessages(service.pace, service.max_items, service.in_flight)
+    worded = failure_in_daprs_words if is_exact else failure
+
+    def error_mapper(error: StateError) -> StatusError:
+        on_error(error)
+        return worded(error)
+
+    handlers: dict[str, tuple[type[Struct], Handler]] = {
+        "ListKeys": (messages.ListKeysRequest, own.list_keys),
+        "DeleteBulk": (messages.DeleteBulkStateRequest, own.delete_bulk),
+        "DeleteActorState": (messages.DeleteActorStateRequest, own.delete_actor_state),
+    }
+    return {
+        name: unary(request, handler, long, error_mapper=error_mapper) for name, (request, handler) in handlers.items()
+    }
