@@ -77,6 +77,16 @@ def test_two_counters_at_once_lose_no_visit(tmp_path: Path) -> None:
     assert sorted(visits) == sorted(f"this is visit {number}" for number in range(1, 201))
 
 
+def test_the_run_file_runs_both_apps(tmp_path: Path) -> None:
+    environment = {"XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    runner = Pannier("run", "-f", EXAMPLES / "several-apps", environment=environment)
+    code = runner.end()
+    runner.close()
+    assert code == 0, runner.err
+    for app_id, visits in (("morning", 2), ("evening", 3)):
+        assert f"== APP - {app_id} == this is visit {visits}\n" in runner.out
+
+
 def counted(folder: Path, *command: object) -> list[str]:
     """What the app prints, run once beside a sidecar that keeps its data in `folder`."""
     environment = {"XDG_DATA_HOME": str(folder)}

@@ -106,14 +106,14 @@ def test_a_wrong_command_line_is_refused(subtests: pytest.Subtests) -> None:
         (["run", "-p", "3000"], "there is no flag -p; write --app-port for the dapr command's -p"),
         (["run", "-d", "./components"], "there is no flag -d; write --components for the dapr command's -d"),
         (["run", "-H", "3500"], "there is no flag -H; write --http-port for the dapr command's -H"),
+        (["serve", "-f", "."], "there is no flag -f here; write 'pannier run -f FILE' for a run file of several apps"),
+        (["run", "-f"], "-f needs a value: write -f FILE"),
         (
-            ["run", "-f", "dapr.yaml"],
-            "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app",
+            ["run", "-f", ".", "-k"],
+            "there is no flag -k: nothing is deployed from a run file; docs/kubernetes.md says how to deploy",
         ),
-        (
-            ["serve", "--run-file", "."],
-            "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app",
-        ),
+        (["stop"], "write pannier stop --app-id NAME, which may be given several times, or pannier stop -f FILE"),
+        (["list", "shop"], "unexpected 'shop'; write pannier list"),
         (["run", "--htp-port", "1"], "there is no flag --htp-port; did you mean --http-port?"),
         (
             ["run", "--http-port", "x"],
@@ -129,8 +129,8 @@ def test_a_wrong_command_line_is_refused(subtests: pytest.Subtests) -> None:
         (["check"], "check needs files or folders: write pannier check PATH ..."),
         (
             ["help", "nothing"],
-            "there is no help on 'nothing'; write pannier help run, serve, check, copy, export, import, import "
-            "layotto, completion, help or version",
+            "there is no help on 'nothing'; write pannier help run, serve, list, stop, check, copy, export, "
+            "import, reencrypt, import layotto, completion, help or version",
         ),
     ]
     for arguments, line in cases:

@@ -87,6 +87,7 @@ def test_the_app_gets_variables_of_this_sidecar_and_none_of_another(run_app: Run
         "APP_PROTOCOL": "http",
         "DAPR_HTTP_PORT": str(pannier.port()),
         "DAPR_GRPC_PORT": grpc,
+        "DAPR_METRICS_PORT": str(pannier.metrics_port()),
         "runtime_GRPC_PORT": grpc,
         "DAPR_MINE": "3",
     }

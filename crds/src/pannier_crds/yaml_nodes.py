@@ -67,9 +67,12 @@ class YamlSyntaxError(Exception):
         self.problem = Problem("error", "", message, advice, line)
 
 
-def read_trees(text: str) -> Iterator[Tree]:
-    """Yield the documents of a text; empty ones are left out. Raises YamlSyntaxError at the first that is broken."""
-    builder = _Builder()
+def read_trees(text: str, *, keeps_text: bool = False) -> Iterator[Tree]:
+    """Yield the documents of a text; empty ones are left out. Raises YamlSyntaxError at the first that is broken.
+
+    With `keeps_text` a scalar is None or the text that was written, so that 1.10 does not become 1.1.
+    """
+    builder = _Builder(keeps_text)
     documents = 0
     try:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -82,7 +85,7 @@ def read_trees(text: str) -> Iterator[Tree]:
                     )
                 if builder.root is not None and builder.root.content is not None:
                     yield Tree(builder.root, builder.problems)
-                builder = _Builder()
+                builder = _Builder(keeps_text)
     except yaml.YAMLError as broken:
         raise _translated(broken, text) from None
     except UnicodeEncodeError:
@@ -105,7 +108,8 @@ class _Frame:
 class _Builder:
     """Builds the tree of one document."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps_text: bool) -> None:
+        self._keeps_text = keeps_text
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self._frames: list[_Frame] = []
@@ -131,7 +135,8 @@ class _Builder:
         if self._wants_key():
             self._set_key(event.value, line)
             return
-        node = Node(line, resolve_plain(event.value) if is_plain else event.value)
+        resolved = resolve_plain(event.value) if is_plain else event.value
+        node = Node(line, event.value if self._keeps_text and resolved is not None else resolved)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         self._attach(node, line)

@@ -44,7 +44,7 @@ from pannier_sidecar.state.limits import Limits as StateLimits
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from pannier_sidecar.grpc_api.method import Method
     from pannier_sidecar.http_api.messages import Call
@@ -134,6 +134,11 @@ class Sidecar:
         _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for other in others:
             other.cancel()
+
+    def attach(self, attributes: Mapping[str, str]) -> None:
+        """Attach attributes to the metadata."""
+        for name, value in attributes.items():
+            self._runtime.attach(name, value)
 
     def ask_to_stop(self, force: bool = False) -> None:
         """Start the shutdown; with `force`, without waiting for calls in flight."""

@@ -164,11 +164,20 @@ def output_format(value: str) -> str:
     return value
 
 
+def list_format(value: str) -> str:
+    return _one_of(value, "table", "json", "yaml")
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Read one name; a flag that may be given several times collects them."""
+    return (value,)
+
+
 def profile(value: str) -> str:
     return _one_of(value, "spec", "dapr")
 
 
 def _one_of(value: str, *choices: str) -> str:
     if value.lower() not in choices:
-        raise ValueError(f"write {' or '.join(choices)}")
+        raise ValueError(f"write {', '.join(choices[:-1])} or {choices[-1]}")
     return value.lower()

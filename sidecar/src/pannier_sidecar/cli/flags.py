@@ -255,3 +255,17 @@ IMPORT_LAYOTTO: Final = (
     Flag("output", setting="output", help="folder to write to", aliases=("o",), placeholder="DIR|-"),
 )
 CHECK: Final = (Flag("output", read.output_format, "output", "format of the report", ("o",), placeholder="text|json"),)
+RUN_FILE: Final = Flag(
+    "run-file",
+    read.path,
+    "run_file",
+    "run file of several apps, or the folder of a dapr.yaml",
+    ("f",),
+    placeholder="FILE",
+)
+RUN: Final = (*EVERY_FLAG, RUN_FILE)
+LIST: Final = (Flag("output", read.list_format, "output", "format of the list", ("o",), placeholder="table|json|yaml"),)
+STOP: Final = (
+    Flag("app-id", read.names, "app_ids", "app to stop; may be given several times", ("a",), True, "NAME"),
+    RUN_FILE,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_sidecar.cli.flags import SECTIONS
+from pannier_sidecar.cli.flags import RUN_FILE, SECTIONS
 from pannier_sidecar.cli.parsing import UsageError
 from pannier_sidecar.settings import RUN_DEFAULTS, Settings
 
@@ -55,6 +55,9 @@ def _flags(name: str) -> Iterator[str]:
         yield f"\n{title}"
         for flag in flags:
             yield f"  {_left(flag):{_COLUMN}} {flag.help}{_default(settings, flag)}"
+    if name == "run":
+        yield "\nSeveral apps"
+        yield f"  {_left(RUN_FILE):{_COLUMN}} {RUN_FILE.help} (-f)"
     yield "\nEvery other flag of daprd is accepted; what has no effect here is named once in the log."
     yield "Read from the environment: APP_ID, DAPR_API_TOKEN, NAMESPACE, POD_NAME, XDG_DATA_HOME and OTEL_*."
 

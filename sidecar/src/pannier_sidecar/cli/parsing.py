@@ -78,7 +78,8 @@ def _next_value(flag: Flag, name: str, rest: list[str]) -> str:
     if flag.is_boolean:
         return "true"
     if not rest or rest[0] == "--":
-        raise UsageError(f"--{name} needs a value: write --{name} {flag.placeholder or 'VALUE'}")
+        dashes = "-" if len(name) == 1 else "--"
+        raise UsageError(f"{dashes}{name} needs a value: write {dashes}{name} {flag.placeholder or 'VALUE'}")
     return rest.pop(0)
 
 
@@ -120,7 +121,9 @@ _SHORT: Final = {
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     if name in ("f", "run-file"):
-        return "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app"
+        return "there is no flag -f here; write 'pannier run -f FILE' for a run file of several apps"
+    if name in ("k", "kubernetes"):
+        return f"there is no flag -{name}: nothing is deployed from a run file; docs/kubernetes.md says how to deploy"
     if name in _SHORT:
         return f"there is no flag -{name}; write --{_SHORT[name]} for the dapr command's -{name}"
     match = closest(name, known)

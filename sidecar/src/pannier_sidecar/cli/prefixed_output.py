@@ -11,28 +11,34 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
 _MAX_LINE: Final = 64 * 1024
-_PREFIX: Final = b"== APP == "
-_COLOUR: Final = b"\x1b[36m== APP ==\x1b[0m "  # cyan, which both dark and light terminals show
+_CHUNK: Final = 64 * 1024
+APP_PREFIX: Final = b"== APP == "
 
 
-def prefix_for(stream: BinaryIO, environment: Mapping[str, str]) -> bytes:
-    """Return the prefix, coloured on a terminal unless NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
+def prefix_for(stream: BinaryIO, environment: Mapping[str, str], name: str = "APP") -> bytes:
+    """Return the prefix, coloured on a terminal unless NO_COLOR (no-color.org) or a dumb terminal says otherwise.
+
+    The colour is cyan, which both dark and light terminals show.
+    """
     is_plain = environment.get("NO_COLOR") or environment.get("TERM") == "dumb" or not stream.isatty()
-    return _PREFIX if is_plain else _COLOUR
+    return (f"== {name} == " if is_plain else f"\x1b[36m== {name} ==\x1b[0m ").encode()
 
 
-class PrefixedOutput:
-    """A pipe for a child to write to, and the thread that copies it."""
+class LineCopy:
+    """A pipe for a child to write to, and the thread that passes its lines on."""
 
-    def __init__(self, target: BinaryIO, prefix: bytes):
-        """Open the pipe; `inlet` is for the child. Call `start` when the child has it."""
+    def __init__(self, write: Callable[[Sequence[bytes]], None], max_line: int = _MAX_LINE):
+        """Open the pipe; `inlet` is for the child. Call `start` when the child has it.
+
+        `write` gets lines without their ends. A longer line than `max_line` bytes comes in pieces.
+        """
         self._outlet, self.inlet = os.pipe()
-        self._target = target
-        self._prefix = prefix
+        self._write = write
+        self._max_line = max_line
         self._thread = threading.Thread(target=self._copy, name="app output", daemon=True)
 
     def start(self) -> None:
@@ -51,21 +57,30 @@ class PrefixedOutput:
 
     def _copy(self) -> None:
         rest = b""
-        while chunk := os.read(self._outlet, _MAX_LINE):
+        while chunk := os.read(self._outlet, _CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) >= _MAX_LINE:
+            if len(rest) >= self._max_line:
                 lines.append(rest)
                 rest = b""
             if lines:
-                self._write(b"".join(self._prefix + line + b"\n" for line in lines))
+                self._write(lines)
         if rest:
-            self._write(self._prefix + rest + b"\n")
+            self._write([rest])
         os.close(self._outlet)
 
-    def _write(self, text: bytes) -> None:
+
+class PrefixedOutput(LineCopy):
+    """Copies the lines to a stream, each with a prefix."""
+
+    def __init__(self, target: BinaryIO, prefix: bytes):
+        super().__init__(self._write_lines)
+        self._target = target
+        self._prefix = prefix
+
+    def _write_lines(self, lines: Sequence[bytes]) -> None:
         """Write to the target. If that is closed, throw the output away, so that the app is not blocked."""
         try:
-            self._target.write(text)
+            self._target.write(b"".join(self._prefix + line + b"\n" for line in lines))
             self._target.flush()
         except (OSError, ValueError):
             self._target = open(os.devnull, "wb")

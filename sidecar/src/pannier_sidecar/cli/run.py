@@ -13,6 +13,9 @@ from pannier_sidecar import __version__, listening
 from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.app_process import AppProcess, app_environment, check_command
+from pannier_sidecar.cli.flags import RUN
+from pannier_sidecar.cli.launch import Announcement, Launch
+from pannier_sidecar.cli.parsing import parse
 from pannier_sidecar.loading.folder import FolderWatch, ParsedComponent, Reading
 from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.observing import logs
@@ -21,6 +24,7 @@ from pannier_sidecar.settings import RUN_DEFAULTS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pannier_sidecar.cli.runner_link import RunnerLink
     from pannier_sidecar.loading.planning import Plan
     from pannier_sidecar.settings import Settings
 
@@ -33,7 +37,19 @@ OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataIte
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Serve, run the app if there is one, and end with its exit code."""
+    """Serve, run the app if there is one, and end with its exit code; or run the apps of a run file."""
+    given = parse(arguments, RUN)
+    if "run_file" in given.changes and not given.asks:
+        from pannier_sidecar.cli.run_file.runner import run_apps
+
+        return run_apps(given.changes["run_file"], arguments, environment)
+    return run_one(arguments, environment, Launch())
+
+
+def run_one(
+    arguments: Sequence[str], environment: Mapping[str, str], launch: Launch, runner: RunnerLink | None = None
+) -> int:
+    """Do what `pannier run` does. `runner` gets a report when everything has started; the run ends if it is killed."""
     settings, parsed = starting.read_settings(arguments, environment, RUN_DEFAULTS)
     if parsed.asks:
         return starting.do_instead(settings, parsed)
@@ -43,36 +59,82 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         logs.set_level("warn")  # the welcome says what matters
     with starting.one_line_each():
         if parsed.command:
-            check_command(parsed.command, environment)
+            check_command(parsed.command, {**environment, **launch.environment}, launch.folder)
         with listening.bind(settings) as listeners:
-            return run_loop(_run(settings, listeners, parsed.command, is_quiet=is_quiet))
+            run = _Run(settings, listeners, parsed.command, launch, runner)
+            return run_loop(run.to_its_end(is_quiet=is_quiet))
 
 
-async def _run(settings: Settings, listeners: listening.Listeners, command: Sequence[str], *, is_quiet: bool) -> int:
-    folders = settings.components.folders
-    source = (
-        FolderWatch(folders, patience=PATIENCE)
-        if folders
-        else Reading((ParsedComponent(OWN_STORE, "the default store"),))
-    )
-    sidecar = Sidecar(settings, listeners, source)
-    plan = sidecar.read_components()
-    starting.refuse_wrong_components(plan)
-    ending = _Ending(sidecar)
-    starting.on_signals(ending.on_signal)
-    await sidecar.start(STORES_PATIENCE)
-    for line in _welcome(settings, listeners, plan, sidecar):
-        print(line, flush=True)
-    if is_quiet:
-        logs.set_level("info")  # log what happens after a file has changed
-    if not command or sidecar.is_asked_to_stop:
-        await sidecar.wait_until_asked_to_stop()
-        return await sidecar.stop()
-    try:
-        ending.app = await AppProcess.start(command, app_environment(settings, listeners.api_port, listeners.grpc_port))
-        return await _beside(sidecar, ending.app)
-    finally:
-        await sidecar.stop()
+class _Run:
+    """One sidecar, and the app beside it if there is one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: listening.Listeners,
+        command: Sequence[str],
+        launch: Launch,
+        runner: RunnerLink | None,
+    ):
+        self._settings = settings
+        self._listeners = listeners
+        self._command = command
+        self._launch = launch
+        self._runner = runner
+        self._announcement = Announcement(settings, listeners, command, launch)
+
+    async def to_its_end(self, *, is_quiet: bool) -> int:
+        """Return the exit code."""
+        sidecar = Sidecar(self._settings, self._listeners, self._source())
+        plan = sidecar.read_components()
+        starting.refuse_wrong_components(plan)
+        ending = _Ending(sidecar)
+        starting.on_signals(ending.on_signal)
+        if self._runner is not None:
+            self._runner.when_closed(sidecar.ask_to_stop)
+        await sidecar.start(STORES_PATIENCE)
+        for line in _welcome(self._settings, self._listeners, plan, sidecar):
+            print(line, flush=True)
+        if is_quiet:
+            logs.set_level("info")  # log what happens after a file has changed
+        try:
+            self._announce(sidecar)
+            if self._command and not sidecar.is_asked_to_stop:
+                return await self._with_app(sidecar, ending)
+            self._report_start()
+            await sidecar.wait_until_asked_to_stop()
+            return await sidecar.stop()
+        finally:
+            self._announcement.remove()
+
+    async def _with_app(self, sidecar: Sidecar, ending: _Ending) -> int:
+        try:
+            ending.app = await AppProcess.start(self._command, self._app_environment(), self._launch.folder)
+            self._announce(sidecar, ending.app.pid)
+            self._report_start()
+            return await _beside(sidecar, ending.app)
+        finally:
+            await sidecar.stop()
+
+    def _source(self) -> FolderWatch | Reading:
+        folders = self._settings.components.folders
+        if folders:
+            return FolderWatch(folders, patience=PATIENCE)
+        return Reading((ParsedComponent(OWN_STORE, "the default store"),))
+
+    def _app_environment(self) -> dict[str, str]:
+        listeners = self._listeners
+        metrics_port = listening.port_of(listeners.metrics)
+        own = app_environment(self._settings, listeners.api_port, listeners.grpc_port, metrics_port)
+        return {**own, **self._launch.environment}
+
+    def _announce(self, sidecar: Sidecar, app_pid: int = 0) -> None:
+        self._announcement.write(app_pid)
+        sidecar.attach(self._announcement.attributes())
+
+    def _report_start(self) -> None:
+        if self._runner is not None:
+            self._runner.report(self._announcement.record)
 
 
 async def _beside(sidecar: Sidecar, app: AppProcess) -> int:

@@ -27,6 +27,18 @@ def _serve(arguments: Sequence[str], environment: Environment) -> int:
     return serve(arguments, environment)
 
 
+def _list(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.listing import list_apps
+
+    return list_apps(arguments, environment)
+
+
+def _stop(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.stopping import stop
+
+    return stop(arguments, environment)
+
+
 def _check(arguments: Sequence[str], environment: Environment) -> int:
     from pannier_sidecar.cli.check import check
 
@@ -87,9 +99,9 @@ VERBS: Final = (
     Verb(
         "run",
         "run [FLAGS] [-- COMMAND ...]",
-        "on a laptop: serve, and start your app when the API answers",
+        "on a laptop: serve, and start your app when the API answers, or several apps (-f dapr.yaml)",
         _run,
-        flags=flags.SHOWN,
+        flags=(*flags.SHOWN, flags.RUN_FILE),
     ),
     Verb(
         "serve",
@@ -98,6 +110,29 @@ VERBS: Final = (
         _serve,
         flags=flags.SHOWN,
         aliases=("daprd",),
+    ),
+    Verb(
+        "list",
+        "list [--output table|json|yaml]",
+        "list the apps that 'pannier run' has started",
+        _list,
+        """\
+Lists your apps that 'pannier run' has started on this machine, with their ports and processes, in the columns of
+'dapr list'. DAPRD PID is the process that serves the API, CLI PID the one that you started.
+""",
+        flags.LIST,
+    ),
+    Verb(
+        "stop",
+        "stop --app-id NAME ... | -f FILE",
+        "stop apps that 'pannier run' has started",
+        _stop,
+        """\
+Stops apps by their ids, or everything that 'pannier run -f FILE' has started, and waits until it has ended. An app gets
+SIGTERM and can save its state; its sidecar ends after it. An app that takes longer than 15 s is killed.
+Exits with 0 when all have ended, with 1 if one does not run.
+""",
+        flags.STOP,
     ),
     Verb(
         "check",
