@@ -30,6 +30,7 @@ async def test_a_complete_item_is_read(decoding: Decoding) -> None:
         Consistency.STRONG,
         {"ttlInSeconds": "5"},
         RetryPolicy(10, 2, Pattern.EXPONENTIAL),
+        is_json=True,
     )
 
 
@@ -72,8 +73,8 @@ async def test_names_inside_values_and_metadata_are_the_apps_own() -> None:
 async def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
     body = b'{"Operations": [{"Operation": "delete", "Request": {"Key": "k", "ETag": "7"}}], "Metadata": {"a": "b"}}'
     items, metadata = await LENIENT.transaction(body, NO_DEFAULTS)
-    assert (only(items), metadata) == (WriteItem("k", None, "7"), {"a": "b"})
-    assert only(await LENIENT.actor_transaction(body[15:-25], NO_DEFAULTS)) == WriteItem("k", None, "7")
+    assert (only(items), metadata) == (WriteItem("k", None, "7", is_json=True), {"a": "b"})
+    assert only(await LENIENT.actor_transaction(body[15:-25], NO_DEFAULTS)) == WriteItem("k", None, "7", is_json=True)
     assert await LENIENT.bulk_get(b'{"Keys": ["a"], "PARALLELISM": 2, "x": 1}') == (["a"], {})
 
 
