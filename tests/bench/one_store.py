@@ -1,7 +1,8 @@
 """Measure one store beside its bare client library: `make bench STORE=redis`.
 
 Sixteen callers call the bare library, the store over it, and a sidecar that serves it. A sidecar over memory shows what
-the HTTP front end takes. CPU time is that of the calling process, or of the sidecar; the server's does not count.
+the HTTP front end takes, and an encrypted one what encryption at rest takes. CPU time is that of the calling process,
+or of the sidecar; the server's does not count.
 """
 
 import argparse
@@ -58,11 +59,14 @@ def _options() -> argparse.ArgumentParser:
 
 def _rows(database: Database, settings: Settings, seconds: int) -> Iterator[str]:
     over_it = component(STORE, database.store_type, settings, version=database.store_version)
+    keyed = {**settings, "primaryEncryptionKey": "0f" * 32, "keyPrefix": "encrypted"}
+    encrypted = component(STORE, database.store_type, keyed, version=database.store_version)
     for operation in ("save", "get"):
         costs = {
             "bare client": uvloop.run(_called(_bare(database, settings), operation, seconds)),
             "store": uvloop.run(_called(_store(database, settings), operation, seconds)),
             "sidecar": _served(over_it, operation, seconds),
+            "sidecar, encrypted": _served(encrypted, operation, seconds),
             "sidecar over memory": _served(component(STORE, "state.in-memory", {}), operation, seconds),
         }
         for name, cost in costs.items():

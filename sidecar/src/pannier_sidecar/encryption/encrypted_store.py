@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.state.store import Store, StoredValue
+from pannier_sidecar.state.store import Store, StoredValue, raised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pannier_sidecar.state.requests import Delete, Get, Write
-    from pannier_sidecar.state.store import KeyPage
+    from pannier_sidecar.state.store import Completion, KeyPage
 
     from .sealing import Sealing
 
@@ -29,10 +31,7 @@ class Standing(NamedTuple):
 
 
 class EncryptedStore(Store):
-    """Everything but the values is the other store's: keys, ETags, expiry, transactions, lists and limits.
-
-    It has no `begin_get` and `begin_write` of its own, so calls take the general way.
-    """
+    """Everything but the values is the other store's: keys, ETags, expiry, transactions, lists and limits."""
 
     def __init__(self, store: Store, sealing: Sealing):
         """Put encryption around a store, which may be open already."""
@@ -55,14 +54,19 @@ class EncryptedStore(Store):
         await self._store.probe()
 
     async def get(self, get: Get) -> StoredValue | None:
-        found = await self._store.get(get)
-        return None if found is None else self._opened(get.key, found)
+        return self._opened_if_any(get.key, await self._store.get(get))
 
     async def set(self, write: Set) -> None:
         await self._store.set(self._sealed(write))
 
     async def delete(self, write: Delete) -> None:
         await self._store.delete(write)
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        self._store.begin_get(get, _Opening(completion, partial(self._opened_if_any, get.key)))
+
+    def begin_write(self, write: Write, completion: Completion[None]) -> None:
+        self._store.begin_write(self._sealed(write) if isinstance(write, Set) else write, completion)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         found = await self._store.bulk_get(gets)
@@ -105,6 +109,9 @@ class EncryptedStore(Store):
     def _opened(self, key: str, found: StoredValue) -> StoredValue:
         return StoredValue(self._sealing.open(key, found.value), found.etag, found.expires_at)
 
+    def _opened_if_any(self, key: str, found: StoredValue | None) -> StoredValue | None:
+        return None if found is None else self._opened(key, found)
+
     def _opened_or_error(self, key: str, entry: StoredValue | StoreError | None) -> StoredValue | StoreError | None:
         if not isinstance(entry, StoredValue):
             return entry
@@ -112,3 +119,59 @@ class EncryptedStore(Store):
             return self._opened(key, entry)
         except StoreError as error:
             return error
+
+
+_Open = Callable[["StoredValue | None"], "StoredValue | None"]
+"""Decrypts what was read. Raises UndecryptableError."""
+
+
+class _Opening:
+    """Takes the result of a begun read, and passes it on decrypted."""
+
+    __slots__ = ("_completion", "_open")
+
+    def __init__(self, completion: Completion[StoredValue | None], open_value: _Open):
+        self._completion = completion
+        self._open = open_value
+
+    def complete(self, result: StoredValue | None) -> None:
+        try:
+            opened = self._open(result)
+        except Exception as error:  # even a defect must be answered
+            self._completion.resume(raised(error))
+        else:
+            self._completion.complete(opened)
+
+    def resume(self, rest: Coroutine[Any, Any, StoredValue | None]) -> None:
+        self._completion.resume(_Rest(rest, self._open))
+
+
+class _Rest(Coroutine[Any, Any, "StoredValue | None"]):
+    """The rest of a begun read, whose result is decrypted. A class, because closing a coroutine function that has not
+    begun would leave the coroutine inside it open.
+    """
+
+    __slots__ = ("_open", "_rest")
+
+    def __init__(self, rest: Coroutine[Any, Any, StoredValue | None], open_value: _Open):
+        self._rest = rest
+        self._open = open_value
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._rest.send(value)
+        except StopIteration as end:
+            raise StopIteration(self._open(end.value)) from None
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._rest.throw(*error)
+        except StopIteration as end:
+            raise StopIteration(self._open(end.value)) from None
+
+    def close(self) -> None:
+        self._rest.close()
+
+    def __await__(self) -> Generator[Any, Any, StoredValue | None]:
+        found = yield from self._rest.__await__()
+        return self._open(found)
