@@ -1,4 +1,4 @@
-"""The documents of a YAML or JSON file: which are components, and in which line each field is."""
+"""The documents of a YAML or JSON file: which are components or resiliencies, and in which line each field is."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from pannier_crds.yaml_nodes import MAX_BYTES, Node, Tree, YamlSyntaxError, read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pannier_crds.resiliency import Resiliency
+
 __all__ = ["MAX_BYTES", "Document", "read_documents", "write_document"]
 
-_LISTS: Final = ("List", "ComponentList")
+_LISTS: Final = ("List", "ComponentList", "ResiliencyList")
+_RESILIENCY: Final = "Resiliency"
 _SEGMENT: Final = re.compile(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", re.DOTALL)
 
 
@@ -63,11 +66,29 @@ class Document:
         version = self.manifest.get("apiVersion")
         if not self.kind and not isinstance(version, str):
             return None if "spec" in self.manifest else "it has neither kind nor spec"
-        if self.kind and closest(self.kind, (KIND,)) is None:
+        kind = closest(self.kind, (KIND, _RESILIENCY)) if self.kind else KIND
+        if kind is None:
             return f"{quoted(self.kind)} is not a {KIND}"
         if isinstance(version, str) and closest(version, (API_VERSION,)) is None:
-            return f"a {KIND} of {quoted(version)} is not one of {API_VERSION}"
+            return f"a {kind} of {quoted(version)} is not one of {API_VERSION}"
         return None
+
+    @property
+    def is_resiliency(self) -> bool:
+        """Whether this document is read as a Resiliency, and not as a component."""
+        return bool(self.kind) and self.kind != KIND and closest(self.kind, (KIND, _RESILIENCY)) == _RESILIENCY
+
+    def read_resiliency(self) -> Resiliency:
+        """Return the Resiliency. Raises InvalidManifestError like `read_component`."""
+        from pannier_crds.resiliency import Resiliency  # imported here, because few folders have one
+
+        try:
+            found = Resiliency.from_manifest(self.manifest)
+        except InvalidManifestError as invalid:
+            raise InvalidManifestError(self.place((*self.problems, *invalid.problems))) from None
+        if self.problems:
+            raise InvalidManifestError(self.place(self.problems))
+        return found
 
     def read_component(self) -> Component:
         """Return the component. Raises InvalidManifestError with the problems of text and structure, by line."""

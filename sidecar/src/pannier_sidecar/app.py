@@ -93,6 +93,7 @@ class Sidecar:
             self._budget,
         )
         self._service.record_failure = self.supervisor.record_failure
+        self.supervisor.is_short = self._service.is_short
         self.supervisor.on_change = self._take_over
         self._is_wrong = False
         if settings.profile == "dapr":

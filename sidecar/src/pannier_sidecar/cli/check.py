@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pannier_crds.component import Component
     from pannier_crds.problems import Problem
-    from pannier_sidecar.loading.folder import ParsedComponent
+    from pannier_sidecar.loading.folder import ParsedComponent, ParsedResiliency
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     them.
     """
     verdicts = [
-        Verdict(invalid.source, invalid.name, problem) for invalid in reading.invalid for problem in invalid.problems
+        Verdict(invalid.source, invalid.name, problem)
+        for invalid in (*reading.invalid, *reading.invalid_resiliencies)
+        for problem in invalid.problems
     ]
     for parsed in reading.components:
         verdicts += _placed(parsed, [*parsed.remarks, *problems_of(parsed.component)])
@@ -95,7 +97,23 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
         verdicts += _placed(by_id[id(component)], [problem])
     for parsed in reading.components:
         verdicts += _placed(parsed, _unanswered_references(parsed, reading.components))
+    if reading.resiliencies:
+        verdicts += _on_resiliencies(reading.resiliencies, components)
     return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
+
+
+def _on_resiliencies(objects: Sequence[ParsedResiliency], components: Sequence[Component]) -> Iterator[Verdict]:
+    """Judge the Resiliency objects together: a policy that one of them names may be defined in another."""
+    from pannier_crds.resiliency_policies import Policies, remarks_among, remarks_on_built_in
+
+    policies = Policies([parsed.resiliency for parsed in objects])
+    names = {component.name for component in components}
+    stores = [component.name for component in components if component.is_state_store]
+    for parsed in objects:
+        resiliency = parsed.resiliency
+        problems = [*parsed.remarks, *remarks_on_built_in(resiliency), *remarks_among(resiliency, stores, names)]
+        for problem in parsed.place([*problems, *policies.unknown_names(resiliency)]):
+            yield Verdict(parsed.source, resiliency.name, problem)
 
 
 def _skip_unrelated(reading: Reading, paths: Sequence[str]) -> Reading:
@@ -157,10 +175,11 @@ def _files(paths: Iterable[str]) -> list[Path]:
 
 
 def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
-    """Return the numbers of components without an error, of errors, and of warnings."""
+    """Return the numbers of components and Resiliency objects without an error, of errors, and of warnings."""
     wrong = {(verdict.source, verdict.component) for verdict in verdicts if verdict.problem.is_error}
     served = [parsed for parsed in reading.components if is_served(parsed.component)]
     fine = sum((parsed.source, parsed.component.name) not in wrong for parsed in served)
+    fine += sum((parsed.source, parsed.resiliency.name) not in wrong for parsed in reading.resiliencies)
     errors = sum(verdict.problem.is_error for verdict in verdicts)
     return fine, errors, len(verdicts) - errors
 

@@ -74,7 +74,8 @@ def set_up_logs(settings: Settings, parsed: Parsed) -> None:
 
 def refuse_wrong_components(plan: Plan, *, are_errors_ignored: bool = False) -> None:
     """Raise StartError with a line for each error; `are_errors_ignored` leaves out components with `ignoreErrors`."""
-    wrong = [refused for refused in plan.refused if not (are_errors_ignored and refused.ignores_errors)]
+    every = (*plan.refused, *plan.refused_resiliencies)
+    wrong = [refused for refused in every if not (are_errors_ignored and refused.ignores_errors)]
     lines = [line for refused in wrong for line in refused.lines()]
     if lines:
         raise StartError("\n".join(lines))

@@ -41,6 +41,11 @@ class EncryptedStore(Store):
         self._store = store
         self._sealing = sealing
 
+    @property
+    def unretried(self) -> Store:
+        inner = self._store.unretried
+        return self if inner is self._store else EncryptedStore(inner, self._sealing)
+
     async def open(self) -> None:
         await self._store.open()
 

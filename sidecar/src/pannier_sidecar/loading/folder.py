@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import stat
+from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,8 @@ from pannier_sidecar.loading.half_written import WholeFiles
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from pannier_crds.resiliency import Resiliency
 
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -62,6 +65,24 @@ class ParsedComponent(Struct, frozen=True):
         return self.document.place(problems) if self.document is not None else list(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class ParsedResiliency:
+    """A Resiliency and the document that it was read from."""
+
+    resiliency: Resiliency
+    source: str
+    document: Document
+
+    @property
+    def remarks(self) -> tuple[Problem, ...]:
+        """Return warnings about the document's syntax, and about fields without effect."""
+        return (*self.document.remarks, *self.resiliency.remarks)
+
+    def place(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return the problems with their line numbers."""
+        return self.document.place(problems)
+
+
 class InvalidDocument(Struct, frozen=True):
     """A document, or a whole file, that is not a valid component."""
 
@@ -93,6 +114,8 @@ class Reading(Struct, frozen=True):
     """Files that are ignored because their folder's index does not list them."""
     empty: tuple[str, ...] = ()
     """Empty files: a file that is being rewritten in place is empty at first."""
+    resiliencies: tuple[ParsedResiliency, ...] = ()
+    invalid_resiliencies: tuple[InvalidDocument, ...] = ()
 
 
 def component_files(folder: Path) -> list[Path]:
@@ -147,6 +170,8 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
     invalid: list[InvalidDocument] = []
     skipped: list[SkippedDocument] = []
     empty: list[str] = []
+    resiliencies: list[ParsedResiliency] = []
+    invalid_resiliencies: list[InvalidDocument] = []
     for source, content in contents.items():
         if isinstance(content, Problem):
             invalid.append(InvalidDocument(source, "", (content,), is_unrelated=content.message.endswith("1 MiB")))
@@ -159,13 +184,26 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
             if why is not None:
                 skipped.append(SkippedDocument(source, document.line_of("kind"), why))
                 continue
+            if document.is_resiliency:
+                try:
+                    resiliencies.append(ParsedResiliency(document.read_resiliency(), source, document))
+                except InvalidManifestError as error:
+                    invalid_resiliencies.append(InvalidDocument(source, document.name, error.problems))
+                continue
             try:
                 components.append(ParsedComponent(document.read_component(), source, document))
             except InvalidManifestError as error:
                 is_whole_file = document.root is None and len(documents) == 1
                 is_unrelated = is_whole_file and _LOOKS_LIKE_COMPONENT.search(content) is None
                 invalid.append(InvalidDocument(source, document.name, error.problems, is_unrelated))
-    return Reading(tuple(components), tuple(invalid), tuple(skipped), empty=tuple(empty))
+    return Reading(
+        tuple(components),
+        tuple(invalid),
+        tuple(skipped),
+        empty=tuple(empty),
+        resiliencies=tuple(resiliencies),
+        invalid_resiliencies=tuple(invalid_resiliencies),
+    )
 
 
 class FolderWatch:
@@ -234,7 +272,10 @@ class FolderWatch:
         self._digest = digest
         reading = parse({source: content for source, content in contents.items() if source not in foreign})
         intended = {invalid.source for invalid in reading.invalid if not invalid.is_unrelated}
-        self._whole.remember_only(intended.union(reading.empty, (parsed.source for parsed in reading.components)))
+        sources = {parsed.source for parsed in reading.components}
+        sources.update(parsed.source for parsed in reading.resiliencies)
+        sources.update(invalid.source for invalid in reading.invalid_resiliencies)
+        self._whole.remember_only(intended.union(reading.empty, sources))
         return replace(reading, foreign=foreign)
 
     def _swapped(self) -> set[str]:

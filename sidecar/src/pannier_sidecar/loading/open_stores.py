@@ -21,7 +21,9 @@ from pannier_sidecar.stores import registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pannier_sidecar.loading.guarded_store import GuardedStore, PolicyMetrics
     from pannier_sidecar.loading.planning import DesiredStore
+    from pannier_sidecar.loading.retrying_store import RetryingStore
     from pannier_sidecar.state.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,24 +37,48 @@ CLOSING_PATIENCE: Final = 5.0
 _DRAIN_INTERVAL: Final = 0.02
 
 
+def never() -> bool:
+    """Return False: memory is never short."""
+    return False
+
+
 class OpeningObserver(Protocol):
-    """Receives the outcome of each attempt to open a store."""
+    """Receives the outcome of each attempt to open a store, and what policies do."""
 
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
         """Record an attempt."""
+
+    def resiliency_loaded(self, name: str, namespace: str) -> None:
+        """Record that a Resiliency was read with new content."""
+
+    def of_policies(self, store: str, origin: tuple[str, str]) -> PolicyMetrics | None:
+        """Return what counts for the policies of a store."""
+
+    def forget_policies(self, store: str) -> None:
+        """Report no circuit breaker for a store any more."""
 
 
 class OpenStore:
     """An open store, and the views of it that calls are still using."""
 
-    def __init__(self, desired: DesiredStore, store: Store):
+    def __init__(
+        self,
+        desired: DesiredStore,
+        store: Store,
+        observer: OpeningObserver | None = None,
+        is_short: Callable[[], bool] = never,
+    ):
+        """Serve the store under its policies, which `observer` counts. `is_short` returns whether memory is short."""
         self.identity = desired.identity
         self.store = store
         self.desired = desired
         self.breaker = CircuitBreaker(store, desired.name, self._use)
         self._answering = store
         """The store, or its stand-in while the circuit breaker is open."""
-        self._views = [_View(desired, store)]
+        self._observer = observer
+        self._is_short = is_short
+        self._views: list[_View] = []
+        self._views.append(self._new_view())
 
     @property
     def served(self) -> ServedStore:
@@ -60,12 +86,30 @@ class OpenStore:
         return self._views[-1].served
 
     def show(self, desired: DesiredStore) -> None:
-        """Serve the same open store with other stored keys, encryption keys, expiry or roles."""
-        if desired.component == self.desired.component and desired.settings == self.desired.settings:
+        """Serve the same open store with other stored keys, encryption keys, expiry, roles or policies."""
+        shown = self.desired
+        if (desired.component, desired.settings, desired.policies) == (shown.component, shown.settings, shown.policies):
             return
         self.desired = desired
-        self._views = [view for view in self._views if view.served.calls_in_flight]
-        self._views.append(_View(desired, self._answering))
+        view = self._new_view()
+        self._views = [*(view for view in self._views if view.served.calls_in_flight), view]
+
+    def _new_view(self) -> _View:
+        """Return a view of the store as it is desired now; it goes on with the breaker of the last view."""
+        desired, observer = self.desired, self._observer
+        if desired.policies is None:
+            if observer is not None:
+                observer.forget_policies(desired.name)
+            return _View(desired, self._answering)
+        from pannier_sidecar.loading.retrying_store import with_policies  # few stores have policies
+
+        metrics = observer.of_policies(desired.name, desired.policies.origin) if observer is not None else None
+        previous = self._views[-1].guarded if self._views else None
+        resilient = with_policies(self._answering, desired.name, desired.policies, metrics, previous, self._is_short)
+        view = _View(desired, self._answering, resilient)
+        if view.guarded is not None:
+            view.guarded.on_unreached = self.breaker.record_failure
+        return view
 
     def _use(self, store: Store) -> None:
         """Route calls to this store, including calls that are being retried."""
@@ -81,16 +125,25 @@ class OpenStore:
         # Polled, because an event at the end of each call would add to the cost of every call.
         while any(view.served.calls_in_flight for view in self._views) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_INTERVAL)
+        for view in self._views:
+            view.end_retries()
         await close(self.store, self.desired.name)
 
 
 class StoreLifecycle:
     """One component: the desired store, and the one that is served under its name."""
 
-    def __init__(self, desired: DesiredStore, changed: Callable[[], None], retire: Callable[[OpenStore], None]):
+    def __init__(
+        self,
+        desired: DesiredStore,
+        changed: Callable[[], None],
+        retire: Callable[[OpenStore], None],
+        is_short: Callable[[], bool] = never,
+    ):
         """Serve nothing yet. `changed` is called when a different store, or its reason, is to be published; `retire`
-        with a store that is no longer served.
+        with a store that is no longer served. `is_short` returns whether memory is short.
         """
+        self._is_short = is_short
         self.desired = desired
         self.current: OpenStore | None = None
         self.why = "it is being opened"
@@ -133,7 +186,7 @@ class StoreLifecycle:
         while True:
             attempted = self.desired
             try:
-                opened = await open_store(attempted)
+                opened = await open_store(attempted, observer, self._is_short)
                 break
             except StoreError as error:
                 observer.store_opened(attempted.name, attempted.type.name, False)
@@ -171,7 +224,9 @@ class StoreLifecycle:
         self._changed()
 
 
-async def open_store(desired: DesiredStore) -> OpenStore:
+async def open_store(
+    desired: DesiredStore, observer: OpeningObserver | None = None, is_short: Callable[[], bool] = never
+) -> OpenStore:
     """Open and probe a store within its initTimeout. Raises StoreError; then nothing stays open."""
     store = registry.load(desired.type.name, desired.type.versions[0])(desired.settings)
     seconds = desired.component.init_timeout
@@ -187,7 +242,7 @@ async def open_store(desired: DesiredStore) -> OpenStore:
     finally:
         if not is_open:
             await close(store, desired.name)
-    return OpenStore(desired, store)
+    return OpenStore(desired, store, observer, is_short)
 
 
 async def close(store: Store, name: str) -> None:
@@ -202,21 +257,36 @@ async def close(store: Store, name: str) -> None:
 
 
 class _View:
-    """An open store as one version of its component has calls see it."""
+    """An open store as one version of its component, and of its policies, has calls see it."""
 
-    def __init__(self, desired: DesiredStore, store: Store):
+    def __init__(self, desired: DesiredStore, store: Store, resilient: GuardedStore | RetryingStore | None = None):
+        """Show the store or, if it has policies, the one that keeps them: `resilient`. Encryption is around both."""
         self._encrypted = encryption_of(desired.component, desired.settings)
+        self._resilient = resilient
         self.served = ServedStore(
             desired.name,
             desired.type.name,
             desired.version,
-            self._encrypted(store),
+            self._encrypted(store if resilient is None else resilient),
             desired.keys,
             desired.default_ttl,
             desired.is_default,
             desired.holds_actor_state,
         )
 
+    @property
+    def guarded(self) -> GuardedStore | None:
+        """The part of the store that makes single attempts; None: it has no policies."""
+        return None if self._resilient is None else self._resilient.guarded
+
     def use(self, store: Store) -> None:
         """Route calls to this store."""
-        self.served.store = self._encrypted(store)
+        if self._resilient is None:
+            self.served.store = self._encrypted(store)
+        else:
+            self._resilient.guarded.inner = store
+
+    def end_retries(self) -> None:
+        """Make no further attempts."""
+        if self._resilient is not None:
+            self._resilient.end()

@@ -21,6 +21,7 @@ from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden, reveal
 from pannier_sidecar.loading.as_daprd import duplicates_of
 from pannier_sidecar.loading.encrypting import missing_package
+from pannier_sidecar.loading.folder import ParsedResiliency
 from pannier_sidecar.loading.resolving import ResolutionContext, resolve
 from pannier_sidecar.loading.secrets import SecretStores, described, open_secret_store
 from pannier_sidecar.loading.states import ComponentState, Refused, place
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from pannier_crds.catalogue import ComponentType, Setting
     from pannier_crds.component import Component
+    from pannier_crds.resiliency_policies import StorePolicies
     from pannier_sidecar.loading.folder import InvalidDocument, ParsedComponent, Reading
 
 _SHARED_FIELDS: Final = frozenset(known.canonical_name for known in FIELDS)
@@ -56,6 +58,8 @@ class DesiredStore:
     keys: KeyScheme = field(compare=False)
     note: str = ""
     """Why this is an earlier version of the component; empty for the latest version."""
+    policies: StorePolicies | None = field(default=None, compare=False)
+    """Of the Resiliency objects; None: none applies to this store."""
 
     @property
     def name(self) -> str:
@@ -107,6 +111,9 @@ class Plan(Struct, frozen=True):
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
     """A line for each component whose name is already taken, with which daprd would not start."""
+    resiliencies: tuple[ParsedResiliency, ...] = ()
+    """The Resiliency objects that count."""
+    refused_resiliencies: tuple[Refused, ...] = ()
 
 
 def plan(
@@ -115,8 +122,10 @@ def plan(
     serving: Iterable[DesiredStore] = (),
     *,
     keys_as_written: bool = False,
+    resiliencies: Sequence[ParsedResiliency] = (),
 ) -> Plan:
     """Decide what to serve. `serving` is what is served now: a store stays if its new version is invalid.
+    `resiliencies` are those that count now.
 
     `keys_as_written` also accepts key schemes that may collide with another app's, so that their data can be moved.
     """
@@ -134,7 +143,12 @@ def plan(
         if parsed.component.is_state_store:
             planning.judge(parsed)
     planning.end_conflicts()
-    return planning.result(duplicates_of(parsed.component for parsed in visible) if context.is_daprd else ())
+    decided = planning.result(duplicates_of(parsed.component for parsed in visible) if context.is_daprd else ())
+    if reading.resiliencies or reading.invalid_resiliencies or resiliencies:
+        from pannier_sidecar.loading.resiliency_planning import with_policies  # few folders have a Resiliency
+
+        return with_policies(decided, reading, context, resiliencies)
+    return decided
 
 
 class _Planning:

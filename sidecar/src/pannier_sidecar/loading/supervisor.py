@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.loading.as_daprd import duplicates_message, log_refused
 from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
-from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle
+from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle, never
 from pannier_sidecar.loading.planning import Plan, plan
 from pannier_sidecar.loading.states import ComponentPhase, ComponentState
 from pannier_sidecar.state.directory import Directory
@@ -62,6 +62,8 @@ class StoreSupervisor:
         self.status_key = ""
         """The token with which the folder's writer may query the state of the stores."""
         self.on_change: Callable[[Directory], None] = _ignore
+        self.is_short: Callable[[], bool] = never
+        """Returns whether memory is short; then calls are not made again."""
         self.on_invalid: Callable[[], None] | None = None
         """Called when components that were read while serving have an error that would end daprd."""
 
@@ -191,13 +193,18 @@ class StoreSupervisor:
             lifecycle.desired if lifecycle.current is None else lifecycle.current.desired
             for lifecycle in self._lifecycles.values()
         ]
-        self._plan = plan(reading, self._context, serving)
+        before = self._plan.resiliencies
+        self._plan = plan(reading, self._context, serving, resiliencies=before)
+        for parsed in self._plan.resiliencies:
+            if parsed.resiliency not in [earlier.resiliency for earlier in before]:
+                self._observer.resiliency_loaded(parsed.resiliency.name, parsed.resiliency.namespace or "")
         if self._watch is not None:
             self._watch.also_watch(self._plan.secret_files)
 
     def _log_problems(self) -> None:
         """Log each problem once, one line per component."""
-        refusals = {" | ".join(refused.lines()): refused for refused in self._plan.refused}
+        every = (*self._plan.refused, *self._plan.refused_resiliencies)
+        refusals = {" | ".join(refused.lines()): refused for refused in every}
         for line, refused in refusals.items():
             if line not in self._logged:
                 log.error("refused: %s", line)
@@ -220,13 +227,16 @@ class StoreSupervisor:
         for name, each in desired.items():
             lifecycle = self._lifecycles.get(name)
             if lifecycle is None:
-                lifecycle = self._lifecycles[name] = StoreLifecycle(each, self._publish, self._retire)
+                lifecycle = self._lifecycles[name] = StoreLifecycle(
+                    each, self._publish, self._retire, lambda: self.is_short()
+                )
             lifecycle.want(each, self._observer)
         self._publish()
 
     def _remove(self, name: str) -> None:
         lifecycle = self._lifecycles.pop(name)
         lifecycle.stop_opening()
+        self._observer.forget_policies(name)
         log.info("store %s is no longer served", name)
         if lifecycle.current is not None:
             self._retire(lifecycle.current)

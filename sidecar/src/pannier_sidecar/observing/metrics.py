@@ -27,6 +27,8 @@ from pannier_sidecar.observing.exposition import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics, StoreMetrics
+
 _OTHER_PATH: Final = "other"
 _KNOWN_PATHS: Final = frozenset(
     (
@@ -71,6 +73,7 @@ class Metrics:
         self._rpcs: dict[tuple[str, str], Histogram] = {}
         self._openings: Counter[tuple[str, str, bool]] = Counter()
         self._errors: Counter[tuple[str, str]] = Counter()
+        self._resiliency: ResiliencyMetrics | None = None
         self._paths: dict[bytes, str] = {}
         self._started = time()
         self.count_loaded: Callable[[], int] = _none
@@ -132,6 +135,26 @@ class Metrics:
         """Record an attempt to open a store."""
         self._openings[store, store_type, succeeded] += 1
 
+    def resiliency_loaded(self, name: str, namespace: str) -> None:
+        """Record that a Resiliency was read with new content."""
+        self._of_resiliency().loaded[name, namespace] += 1
+
+    def of_policies(self, store: str, origin: tuple[str, str]) -> StoreMetrics | None:
+        """Return what counts for the policies of a store; `origin` is name and namespace of their Resiliency."""
+        return self._of_resiliency().of_store(store, origin)
+
+    def forget_policies(self, store: str) -> None:
+        """Report no circuit breaker for a store any more."""
+        if self._resiliency is not None:
+            self._resiliency.of_store(store, ("", "")).watch(None)
+
+    def _of_resiliency(self) -> ResiliencyMetrics:
+        if self._resiliency is None:
+            from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics  # few sidecars need it
+
+            self._resiliency = ResiliencyMetrics()
+        return self._resiliency
+
     def know_stores(self, names: Iterable[str]) -> None:
         """Give each of these stores its own path in the labels; all other names share one."""
         self._paths = {name.encode(): f"/v1.0/state/{name}" for name in names}
@@ -144,6 +167,8 @@ class Metrics:
         self._write_rpcs(page)
         self._write_errors(page)
         self._write_components(page)
+        if self._resiliency is not None:
+            self._resiliency.write(page)
         self._write_process(page)
         return page.bytes()
 
@@ -252,6 +277,15 @@ class Unobserved:
         pass
 
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
+        pass
+
+    def resiliency_loaded(self, name: str, namespace: str) -> None:
+        pass
+
+    def of_policies(self, store: str, origin: tuple[str, str]) -> None:
+        return None
+
+    def forget_policies(self, store: str) -> None:
         pass
 
 

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from .errors import CircuitOpenError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from .requests import Pattern, RetryPolicy
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ def pauses(policy: RetryPolicy) -> Iterator[float]:
         yield min(pause, MAX_PAUSE_S)
         if policy.pattern is Pattern.EXPONENTIAL:
             pause *= 2
+
+
+def may_pass_soon(error: object) -> bool:
+    """Return whether a call certainly did nothing and may succeed now: a circuit breaker that is open stays so."""
+    return isinstance(error, StoreUnavailableError) and not isinstance(error, CircuitOpenError)
 
 
 def _never() -> bool:
@@ -56,7 +61,7 @@ async def attempt(
             return await call()
         except StoreError as error:
             is_unknown = isinstance(error, OutcomeUnknownError)
-            may_pass = isinstance(error, StoreUnavailableError) or (is_unknown and not is_conditional)
+            may_pass = may_pass_soon(error) or (is_unknown and not is_conditional)
             if pause is None or not may_pass or not await _pause(pause, is_short):
                 if doubtful and not is_unknown:
                     raise OutcomeUnknownError(f"{error}; an earlier attempt was not answered") from error

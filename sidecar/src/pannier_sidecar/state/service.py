@@ -19,14 +19,13 @@ from .errors import (
     BulkGetFailedError,
     MalformedActorCallError,
     OperationFailedError,
-    OutcomeUnknownError,
     QueryNotSupportedError,
     StateError,
     StoreError,
-    StoreUnavailableError,
     TooManyOperationsError,
     TransactionFailedError,
     TransactionsNotSupportedError,
+    is_unreached,
 )
 from .items_in_flight import ItemsInFlight
 from .key_lists import KeyLists
@@ -142,7 +141,7 @@ class StateService:
         if item.retry is None:
             served.store.begin_write(write, call)
         else:
-            call.resume(_with_retries(served, write, item.retry, self._is_short))
+            call.resume(_with_retries(served, write, item.retry, self.is_short))
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
         """Remove keys in order, independently; raise OperationFailedError naming those that failed."""
@@ -235,17 +234,18 @@ class StateService:
         is_conditional = any(write.is_conditional for write in writes)
 
         def call() -> Awaitable[None]:
-            return served.store.transact(writes)
+            store = served.store if policy is None else served.store.unretried
+            return store.transact(writes)
 
         await self._counted(
-            served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional, is_short=self._is_short)
+            served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional, is_short=self.is_short)
         )
 
     async def _write_one(self, operation: str, served: ServedStore, item: WriteItem, write: Write) -> None:
         if item.retry is None:
             call = _carry_out(served, write)
         else:
-            call = _with_retries(served, write, item.retry, self._is_short)
+            call = _with_retries(served, write, item.retry, self.is_short)
         await self.one_key(operation, served, item.key, call)
 
     async def counted(self, served: ServedStore, operation: str, call: Awaitable[Result]) -> Result:
@@ -273,15 +273,15 @@ class StateService:
         what: str,
     ) -> None:
         """Carry out writes independently. Raises OperationFailedError naming the items that failed."""
-        errors = await self._counted(served, operation, _each(served, items, writes, self._is_short), _none_failed)
+        errors = await self._counted(served, operation, _each(served, items, writes, self.is_short), _none_failed)
         failed = [(item.key, error) for item, error in zip(items, errors, strict=True) if error]
         if failed:
-            if any(isinstance(error, StoreUnavailableError | OutcomeUnknownError) for _, error in failed):
+            if any(is_unreached(error) for _, error in failed):
                 self.record_failure(served)
             is_partly_done = len(failed) < len(items)
             raise OperationFailedError(code, what, failed, errors, is_partly_done=is_partly_done) from failed[0][1]
 
-    def _is_short(self) -> bool:
+    def is_short(self) -> bool:
         """Return whether memory is short: much is held for all clients, or calls wait for room."""
         return self._budget.held > self._budget.limit // 4 * 3 or self.in_flight.is_crowded
 
@@ -305,8 +305,9 @@ class StateService:
             result = await call
             went_well = succeeded is None or succeeded(result)
             return result
-        except (StoreUnavailableError, OutcomeUnknownError):
-            self.record_failure(served)
+        except StoreError as error:
+            if is_unreached(error):
+                self.record_failure(served)
             raise
         finally:
             self.ended(served, operation, went_well, started)
@@ -362,9 +363,11 @@ def _with_retries(
     served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
 ) -> Coroutine[Any, Any, None]:
     return retries.attempt(
-        lambda: _carry_out(served, write), policy, is_conditional=write.is_conditional, is_short=is_short
+        lambda: _carry_out(served, write, policy), policy, is_conditional=write.is_conditional, is_short=is_short
     )
 
 
-def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
-    return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
+def _carry_out(served: ServedStore, write: Write, policy: RetryPolicy | None = None) -> Awaitable[None]:
+    """Carry out a write once if it has a retry policy, which goes before those of a Resiliency."""
+    store = served.store if policy is None else served.store.unretried
+    return store.set(write) if isinstance(write, Set) else store.delete(write)

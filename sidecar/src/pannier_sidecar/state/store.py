@@ -90,6 +90,11 @@ class Store(ABC):
         """
         self._resources = AsyncExitStack()
 
+    @property
+    def unretried(self) -> Store:
+        """The same store without retries of a Resiliency: for calls that have a retry policy of their own."""
+        return self
+
     async def open(self) -> None:
         """Connect and prove that the store answers. Raises a StoreError that says what to change.
 

@@ -30,8 +30,11 @@ def joined_message(errors: Sequence[tuple[str, Exception]]) -> str:
 
 
 def joined_dapr_message(errors: Sequence[tuple[str, Exception]]) -> str:
-    """Return the text for failures as Dapr joins it: a line each, without keys."""
-    return "\n".join([str(error) for _, error in errors[:MAX_ERRORS]] + _more(errors))
+    """Return the text for failures as Dapr joins it: a line each, without keys, in Dapr's words where an error has
+    them.
+    """
+    texts = [getattr(error, "dapr_text", None) or str(error) for _, error in errors[:MAX_ERRORS]]
+    return "\n".join(texts + _more(errors))
 
 
 def _more(errors: Sequence[tuple[str, Exception]]) -> list[str]:

@@ -11,9 +11,10 @@ import pytest
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
+from pannier_sidecar.observing.metrics import Unobserved
 
 
-class Opened:
+class Opened(Unobserved):
     """An observer that remembers every attempt to open a store."""
 
     def __init__(self) -> None:

@@ -8,6 +8,7 @@
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
     ├── UndecryptableError            the component's keys do not open the stored value
     ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
+    │   ├── CircuitOpenError          a circuit breaker of a Resiliency is open: not worth another attempt yet
     │   └── PartlyUnavailableError    only some of its servers work; raised only about its health
     ├── OutcomeUnknownError           a write's answer was lost: it may have happened
     │   └── TooFewReplicasError       it has happened, but it may still be lost
@@ -64,6 +65,7 @@ from .of_operations import (
 )
 from .of_stores import (
     READ_FIRST,
+    CircuitOpenError,
     ETagMismatchError,
     InvalidCursorError,
     InvalidETagError,
@@ -76,6 +78,7 @@ from .of_stores import (
     StoreUnavailableError,
     TooFewReplicasError,
     UndecryptableError,
+    is_unreached,
     unanswered,
 )
 
@@ -83,6 +86,7 @@ __all__ = [
     "ActorOperationFailedError",
     "ActorStoreMissingError",
     "BulkGetFailedError",
+    "CircuitOpenError",
     "ETagMismatchError",
     "EmptyKeyError",
     "GrpcCode",
@@ -116,5 +120,6 @@ __all__ = [
     "UndecryptableError",
     "UnknownActorOperationError",
     "UnknownOperationError",
+    "is_unreached",
     "unanswered",
 ]

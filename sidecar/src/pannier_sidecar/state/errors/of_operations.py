@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
 from ..wording import joined_dapr_message, joined_message, shortened
 from .codes import GrpcCode
 from .of_calls import StateError
-from .of_stores import ETagMismatchError, InvalidETagError, OutcomeUnknownError, StoreError, StoreUnavailableError
+from .of_stores import (
+    CircuitOpenError,
+    ETagMismatchError,
+    InvalidETagError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +67,7 @@ class OperationFailedError(StateError):
             if is_partly_done:
                 self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
             else:
-                self.retry_after = RETRY_AFTER_S
+                self.retry_after = max(_retry_after(error) for _, error in errors)
 
     def _answer_as_dapr(self, what: str, gravest: StoreError) -> None:
         is_unknown = isinstance(gravest, OutcomeUnknownError)
@@ -70,7 +78,7 @@ class OperationFailedError(StateError):
             if any(isinstance(error, InvalidETagError) for _, error in self.errors):
                 self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, InvalidETagError
             prefix = f"{kind.dapr_prefix}: "
-        if len(self.errors) > 1:
+        if len(self.errors) > 1 or self.errors[0][1].dapr_text:
             self.dapr_message = shortened(f"{what}: {prefix}{joined_dapr_message(self.errors)}")
 
 
@@ -98,7 +106,11 @@ class BulkGetFailedError(OperationFailedError):
     def __init__(self, what: str, key: str, error: StoreError):
         super().__init__("ERR_STATE_BULK_GET", what, [(key, error)])
         self.dapr_grpc_code = GrpcCode.UNKNOWN
-        self.dapr_message = shortened(str(error))
+        self.dapr_message = shortened(error.dapr_text or str(error))
+
+
+def _retry_after(error: StoreError) -> int:
+    return max(RETRY_AFTER_S, ceil(error.retry_after)) if isinstance(error, CircuitOpenError) else RETRY_AFTER_S
 
 
 def _severity(error: StoreError) -> int:

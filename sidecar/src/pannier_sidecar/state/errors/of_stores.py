@@ -15,6 +15,8 @@ class StoreError(Exception):
 
     http_status: ClassVar[int] = 500
     grpc_code: ClassVar[GrpcCode] = GrpcCode.INTERNAL
+    dapr_text: str | None = None
+    """What Dapr says instead, where its words are known; used in profile `dapr`."""
 
 
 class ETagMismatchError(StoreError):
@@ -73,6 +75,17 @@ class StoreUnavailableError(StoreError):
     grpc_code = GrpcCode.UNAVAILABLE
 
 
+class CircuitOpenError(StoreUnavailableError):
+    """A circuit breaker of a Resiliency refuses the call, which was not sent. Another attempt is refused too, until
+    `retry_after` seconds have passed, so no retry policy makes one.
+    """
+
+    def __init__(self, why: str, retry_after: float, dapr_text: str = "circuit breaker is open"):
+        super().__init__(why)
+        self.retry_after = retry_after
+        self.dapr_text = dapr_text
+
+
 class PartlyUnavailableError(StoreUnavailableError):
     """Some of the store's servers work and others do not: raised about the store's health, never about a call."""
 
@@ -97,6 +110,12 @@ def unanswered(what: str, *, may_have_changed: bool) -> StoreError:
     Without `may_have_changed`, as for any read, it certainly did not happen.
     """
     return OutcomeUnknownError(what) if may_have_changed else StoreUnavailableError(what)
+
+
+def is_unreached(error: object) -> bool:
+    """Return whether a call was sent, or was to be sent, and the store did not answer or refused it for now."""
+    is_meant = isinstance(error, StoreUnavailableError | OutcomeUnknownError)
+    return is_meant and not isinstance(error, CircuitOpenError)
 
 
 class TooFewReplicasError(OutcomeUnknownError):
