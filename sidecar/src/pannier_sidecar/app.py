@@ -37,6 +37,7 @@ from pannier_sidecar.observing.metrics import Metrics, Unobserved
 from pannier_sidecar.observing.scrapes import Scrapes
 from pannier_sidecar.observing.tracing import make_tracer
 from pannier_sidecar.runtime import Runtime
+from pannier_sidecar.secret_reader import SecretReader
 from pannier_sidecar.serving import Budget
 from pannier_sidecar.settings import EVERYWHERE
 from pannier_sidecar.state.errors import IllegalKeyError
@@ -111,6 +112,9 @@ class Sidecar:
             components_version=lambda: self.supervisor.version,
             status_key=lambda: self.supervisor.status_key,
             secret_stores=lambda: self.supervisor.secret_stores,
+            secrets=SecretReader(
+                lambda: self.supervisor.secrets, self._metrics or Unobserved(), is_exact=settings.profile == "dapr"
+            ),
             claims_as_dapr=settings.profile == "dapr",
         )
 

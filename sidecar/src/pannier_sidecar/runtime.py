@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from .secret_reader import SecretReader, no_secrets
 from .state.errors import MalformedRequestError
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Runtime:
     status_key: Callable[[], str] = _no_version
     """The token with which the folder's writer may query the state of the stores; empty: none is accepted."""
     secret_stores: Callable[[], Sequence[ComponentStatus]] = _no_components
+    secrets: SecretReader = field(default_factory=no_secrets)
+    """Reads secrets for the app."""
     claims_as_dapr: bool = False
     """The metadata gives each store the capabilities that Dapr's store of that type claims."""
     attributes: dict[str, str] = field(default_factory=dict)

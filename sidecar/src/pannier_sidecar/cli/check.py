@@ -22,7 +22,9 @@ from pannier_sidecar.loading.folder import (
     read_contents,
 )
 from pannier_sidecar.loading.folder import parse as parse_contents
-from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissingError, SecretStores
+from pannier_sidecar.loading.local_secrets import ENVIRONMENT, FILE, EnvironmentSecrets
+from pannier_sidecar.loading.secrets import SecretStores
+from pannier_sidecar.secret_reader import SecretMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

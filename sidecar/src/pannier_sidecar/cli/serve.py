@@ -75,7 +75,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     starting.on_signals(end, (signal.SIGINT, signal.SIGTERM))
     starting.on_signals(reload, (signal.SIGHUP,))
     await sidecar.start(STORES_PATIENCE)
-    if not sidecar.supervisor.states():
+    if not sidecar.supervisor.states() and not sidecar.supervisor.secret_stores:
         log.warning("there is no component in %s yet", ", ".join(map(str, folders or [MOUNTED_COMPONENTS])))
     log.info("gRPC on %s", listening.addresses_of(listeners.grpc))
     if listeners.metrics:

@@ -1,4 +1,4 @@
-"""`dapr.proto.runtime.v1.Dapr`: the methods about state, actor state, metadata and shutdown."""
+"""`dapr.proto.runtime.v1.Dapr`: the methods about state, actor state, secrets, metadata and shutdown."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _empty(_: None) -> bytes:
 
 
 class SidecarMethods:
-    """The calls about actor state and about the sidecar itself."""
+    """The calls about actor state, secrets and the sidecar itself."""
 
     def __init__(self, service: StateService, runtime: Runtime):
         self._service = service
@@ -191,6 +191,16 @@ class SidecarMethods:
         wanted = ActorTransactRequest(request.actor_type, request.actor_id, items)
         await self._service.transact_actor_state(wanted)
         return Empty()
+
+    async def get_secret(self, request: messages.GetSecretRequest) -> Struct:
+        found = await self._runtime.secrets.get(request.store_name, request.key, request.metadata)
+        return messages.GetSecretResponse(dict(found))
+
+    async def get_bulk_secret(self, request: messages.GetBulkSecretRequest) -> Struct:
+        found = await self._runtime.secrets.get_all(request.store_name, request.metadata)
+        return messages.GetBulkSecretResponse(
+            {name: messages.SecretResponse(dict(texts)) for name, texts in found.items()}
+        )
 
     async def metadata(self, request: messages.GetMetadataRequest) -> Struct:
         runtime = self._runtime
@@ -238,6 +248,8 @@ def methods(
             messages.ExecuteActorStateTransactionRequest,
             sidecar.transact_actor_state,
         ),
+        "GetSecret": (messages.GetSecretRequest, sidecar.get_secret),
+        "GetBulkSecret": (messages.GetBulkSecretRequest, sidecar.get_bulk_secret),
         "GetMetadata": (messages.GetMetadataRequest, sidecar.metadata),
         "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
     }

@@ -171,6 +171,39 @@ class TransactionalActorStateOperation(Struct, gc=False):
     metadata: Annotated[dict[str, str], 4] = {}
 
 
+class GetSecretRequest(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    metadata: Annotated[dict[str, str], 3] = {}
+
+
+class GetSecretResponse(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    data: Annotated[dict[str, str], 1] = {}
+
+
+class GetBulkSecretRequest(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    metadata: Annotated[dict[str, str], 2] = {}
+
+
+class SecretResponse(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    secrets: Annotated[dict[str, str], 1] = {}
+
+
+class GetBulkSecretResponse(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    data: Annotated[dict[str, SecretResponse], 1] = {}
+
+
 class GetMetadataRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 

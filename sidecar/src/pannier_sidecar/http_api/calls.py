@@ -33,6 +33,7 @@ from .encoding import NO_CONTENT, error_answer, items_answer, refusal, value_ans
 from .key_calls import KeyCalls
 from .messages import JSON, TEXT, Answer
 from .paths import Operation, PathTree, paths_of, tidied
+from .secrets import SecretCalls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,6 +79,7 @@ class HttpApi:
         self._saved = Answer(profile.saved)
         self._deleted = Answer(profile.deleted)
         self._key_calls = KeyCalls(service, profile)
+        secrets = SecretCalls(runtime)
         self._handlers: dict[Operation, Handler] = {
             Operation.GET: self._get,
             Operation.SAVE: self._sharing(self._save, likely_items),
@@ -90,6 +92,8 @@ class HttpApi:
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
             Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
+            Operation.GET_SECRET: secrets.get,
+            Operation.GET_SECRETS: secrets.get_all,
             Operation.METADATA: self._metadata,
             Operation.SET_METADATA: self._set_metadata,
             Operation.HEALTHZ: self._healthz,

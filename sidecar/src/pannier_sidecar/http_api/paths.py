@@ -31,6 +31,8 @@ class Operation(StrEnum):
     GET_ACTOR_STATE = "get_actor_state"
     TRANSACT_ACTOR_STATE = "transact_actor_state"
     DELETE_ACTOR_STATE = "delete_actor_state"
+    GET_SECRET = "get_secret"
+    GET_SECRETS = "get_secrets"
     METADATA = "metadata"
     SET_METADATA = "set_metadata"
     HEALTHZ = "healthz"
@@ -98,6 +100,10 @@ ACTOR_STATE = (
         "Delete all keys of an actor, page by page (an addition of Pannier's)",
     ),
 )
+SECRETS = (
+    Path(("GET",), "/v1.0/secrets/{store}/{key}", Operation.GET_SECRET, "Get a secret"),
+    Path(("GET",), "/v1.0/secrets/{store}/bulk", Operation.GET_SECRETS, "Get all secrets of a store"),
+)
 SIDECAR = (
     Path(("GET",), "/v1.0/metadata", Operation.METADATA, "What this sidecar is and serves", is_public=True),
     Path(("PUT",), "/v1.0/metadata/{attribute}", Operation.SET_METADATA, "Attach an attribute to the metadata"),
@@ -114,7 +120,7 @@ DOCUMENTATION = (
 def paths_of(profile: Profile) -> tuple[Path, ...]:
     """Return the table of a profile. Profile `dapr` has no paths without a store: Dapr reads them as calls to apps."""
     of_state = STATE if profile.invokes_apps else STATE + DEFAULT_STORE
-    return of_state + ACTOR_STATE + SIDECAR + DOCUMENTATION
+    return of_state + ACTOR_STATE + SECRETS + SIDECAR + DOCUMENTATION
 
 
 class _Node(Struct):

@@ -112,6 +112,11 @@ ANSWERS = {
     "keys": {"$ref": "#/components/schemas/KeysPage"},
     "bulk_delete": {"$ref": "#/components/schemas/BulkDelete"},
     "delete_actor_state": {"$ref": "#/components/schemas/DeletedKeys"},
+    "get_secret": {"type": "object", "additionalProperties": {"type": "string"}},
+    "get_secrets": {
+        "type": "object",
+        "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
     "metadata": {"type": "object"},
 }
 
@@ -128,6 +133,11 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
         responses[400] = {"description": "The request is malformed, or the store missing", "content": error}
         responses[500] = {"description": "The store failed", "content": error}
         responses[503] = {"description": "The store is not ready yet", "content": error}
+    if operation.startswith("get_secret"):
+        responses[400] = {"description": "No such secret store", "content": error}
+        responses[404] = {"description": "The store has no such secret", "content": error}
+        responses[500] = {"description": "The store failed", "content": error}
+        responses[503] = {"description": "The store cannot be reached", "content": error}
     if operation in WRITES:
         responses[409] = {"description": "The ETag is not the current one", "content": error}
     if operation == "healthz":

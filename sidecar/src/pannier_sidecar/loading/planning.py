@@ -107,6 +107,7 @@ class Plan(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     secret_files: tuple[Path, ...] = ()
     secret_stores: tuple[ComponentState, ...] = ()
+    secrets: SecretStores = SecretStores({})  # never changes
     skipped: tuple[str, ...] = ()
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
@@ -175,6 +176,7 @@ class _Planning:
             tuple(self._warnings),
             self._secrets.files,
             tuple(self._secret_stores),
+            self._secrets,
             tuple(self._skipped),
             duplicates,
         )

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import Secret
-from pannier_sidecar.loading.secrets import SecretMissingError, SecretStores, is_reserved
+from pannier_sidecar.loading.local_secrets import is_reserved
+from pannier_sidecar.secret_reader import SecretMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pannier_crds.component import Component, MetadataItem
+    from pannier_sidecar.loading.secrets import SecretStores
     from pannier_sidecar.settings import Settings
 
 _TOKEN: Final = re.compile(r"\{(uuid|podName|namespace|appID)\}")

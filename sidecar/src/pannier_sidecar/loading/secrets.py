@@ -1,7 +1,4 @@
-"""Secret stores of the machine itself: environment variables, and a JSON file.
-
-Both are read as in Dapr 1.18, but a missing secret is an error, and not an empty text.
-"""
+"""The secret stores that an app sees: what components refer to, and what the Secrets API reads."""
 
 from __future__ import annotations
 
@@ -10,156 +7,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_crds import catalogue
-from pannier_crds.addresses.sqlite import is_harmless_path
 from pannier_crds.folder import KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE
 from pannier_crds.problems import listed, quoted
 from pannier_crds.secret import Secret, reveal
-from pannier_crds.suggestions import closest
+from pannier_sidecar.loading.local_secrets import ENVIRONMENT, DeliveredSecrets, EnvironmentSecrets, FileSecrets
 from pannier_sidecar.loading.states import ComponentState
+from pannier_sidecar.secret_reader import SecretMissingError, SecretSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from pannier_crds.component import Component, SecretKeyRef
 
-ENVIRONMENT: Final = "secretstores.local.env"
-FILE: Final = "secretstores.local.file"
 KUBERNETES: Final = "kubernetes"
-_SEVERAL_VALUES: Final = "MULTIPLE_KEY_VALUES_PER_SECRET"
-_MAX_FILE_BYTES: Final = 1024 * 1024
 
 
-class SecretMissingError(Exception):
-    """A reference to a secret cannot be resolved; the text says what to write, and has no secret in it."""
-
-
-class SecretStore(Protocol):
+class SecretStore(SecretSource, Protocol):
     """Where secrets are looked up."""
 
     type: str
     """The component's type, as Dapr calls it."""
     capabilities: tuple[str, ...]
     """Its capabilities in Dapr's words."""
+    is_readable: bool
+    """Whether the app may read its secrets through the Secrets API."""
 
     def secret(self, reference: SecretKeyRef) -> str:
         """Return the secret. Raises SecretMissingError."""
-
-
-def is_reserved(variable: str) -> bool:
-    """Return whether an environment variable belongs to the sidecar and is kept from components, as in Dapr 1.18."""
-    name = variable.upper()
-    return name.startswith("DAPR_") or name == "APP_API_TOKEN"
-
-
-class EnvironmentSecrets:
-    """`secretstores.local.env`: a secret is the environment variable of that name, with the prefix before it."""
-
-    type: str = ENVIRONMENT
-    capabilities: tuple[str, ...] = ()
-
-    def __init__(self, environment: Mapping[str, str], prefix: str = ""):
-        self._environment = environment
-        self._prefix = prefix
-
-    def secret(self, reference: SecretKeyRef) -> str:
-        variable = self._prefix + reference.name
-        if is_reserved(variable):
-            raise SecretMissingError(f"{quoted(variable)} belongs to the sidecar; put the secret into another variable")
-        if reference.key != reference.name:
-            raise SecretMissingError(
-                f"a variable holds one secret, so {quoted(reference.name)} has no key {quoted(reference.key)}; "
-                "take 'key' out"
-            )
-        value = self._environment.get(variable)
-        if value is None:
-            raise SecretMissingError(
-                f"the environment variable {quoted(variable)} is not set; set it, or correct its name"
-            )
-        return value
-
-
-class FileSecrets:
-    """`secretstores.local.file`: a JSON file. Nested names are joined by a separator; list entries count from 0."""
-
-    type: str = FILE
-
-    def __init__(self, path: Path, separator: str = ":", *, is_multi_valued: bool = False):
-        """Prepare to read. The file is read at each lookup, so that a rotated secret takes effect."""
-        self._path = path
-        self._shown = str(path) if is_harmless_path(str(path)) else "of secretsFile"
-        self._separator = separator
-        self._is_multi_valued = is_multi_valued
-        self.capabilities: tuple[str, ...] = (_SEVERAL_VALUES,) if is_multi_valued else ()
-
-    def secret(self, reference: SecretKeyRef) -> str:
-        secrets = self._read()
-        for name in self._names(reference):
-            if name in secrets:
-                return secrets[name]
-        raise SecretMissingError(self._missing_message(reference, secrets))
-
-    def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
-        desired = self._separator.join(dict.fromkeys((reference.name, reference.key)))
-        match = closest(desired, secrets)
-        advice = f"write {quoted(match)}" if match else "add it there"
-        return f"{self._shown} holds no secret {quoted(desired)}; {advice}"
-
-    def _names(self, reference: SecretKeyRef) -> Iterator[str]:
-        """Yield the names to look up.
-
-        Dapr finds nested secrets by their joined name. It takes a name and a key only in multi-valued files.
-        """
-        if reference.key != reference.name or self._is_multi_valued:
-            yield reference.name + self._separator + reference.key
-        if reference.key == reference.name:
-            yield reference.name
-
-    def _read(self) -> dict[str, str]:
-        import json  # imported here, because few sidecars have a file of secrets
-
-        try:
-            with self._path.open("rb") as file:
-                content = json.loads(file.read(_MAX_FILE_BYTES))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise SecretMissingError(f"secrets file {self._shown}: {reason}; correct secretsFile") from error
-        except (ValueError, RecursionError):
-            raise SecretMissingError(f"secrets file {self._shown} is no JSON; correct it") from None
-        if not isinstance(content, dict):
-            raise SecretMissingError(f"secrets file {self._shown} is no JSON object; write names and values in braces")
-        return dict(self._flat("", content))
-
-    def _flat(self, path: str, value: object) -> Iterator[tuple[str, str]]:
-        parts: Iterable[tuple[object, object]]
-        if isinstance(value, dict):
-            parts = value.items()
-        elif isinstance(value, list):
-            parts = enumerate(value)
-        else:
-            import json
-
-            yield path, value if isinstance(value, str) else json.dumps(value)
-            return
-        for name, part in parts:
-            yield from self._flat(f"{path}{self._separator}{name}" if path else str(name), part)
-
-
-class DeliveredSecrets(FileSecrets):
-    """Kubernetes Secrets that the operator has delivered in a file. Messages name the Secret, not the file."""
-
-    type = "secretstores.kubernetes"
-
-    def __init__(self, path: Path, namespace: str | None):
-        super().__init__(path, is_multi_valued=True)
-        self.capabilities = ()  # as in Dapr
-        self._namespace = namespace
-
-    def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
-        where = f" in namespace {quoted(self._namespace)}" if self._namespace else ""
-        return (
-            f"there is no Secret {quoted(reference.name)}{where} with a text under the key {quoted(reference.key)}; "
-            "make it, or correct the reference"
-        )
 
 
 class SecretStores:
@@ -179,6 +53,29 @@ class SecretStores:
         if store is not None:
             return store
         raise SecretMissingError(self._advice(name))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretStores) and self._stores == other._stores and self._refused == other._refused
+
+    __hash__ = None  # type: ignore[assignment]  # nothing needs it
+
+    def readable(self) -> Mapping[str, SecretSource]:
+        """Return the stores that the app may read through the Secrets API."""
+        return {name: store for name, store in self._stores.items() if store.is_readable}
+
+    def how_to_read(self, name: str) -> str:
+        """Return the advice for a name that no readable store has."""
+        if name in self._refused:
+            return self._advice(name)
+        if name.lower() == KUBERNETES:
+            return (
+                "the Kubernetes Secrets that Components refer to are for their stores only; mount a Secret that the "
+                "app itself needs into its pod"
+            )
+        known = listed(self.readable(), "or")
+        return (
+            f"write {known}" if known else "add a component of type secretstores.local.env or secretstores.local.file"
+        )
 
     def _advice(self, name: str | None) -> str:
         known = listed(self._stores, "or")

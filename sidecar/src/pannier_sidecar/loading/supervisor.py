@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pannier_sidecar.loading.resolving import ResolutionContext
+    from pannier_sidecar.loading.secrets import SecretStores
     from pannier_sidecar.state.directory import ServedStore
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,11 @@ class StoreSupervisor:
     def secret_stores(self) -> tuple[ComponentState, ...]:
         """Return the secret stores that the app's components may refer to."""
         return self._plan.secret_stores
+
+    @property
+    def secrets(self) -> SecretStores:
+        """Return the open secret stores."""
+        return self._plan.secrets
 
     async def probe(self, seconds: float) -> list[ComponentState]:
         """Probe each open store with this timeout, and return the state of every component."""

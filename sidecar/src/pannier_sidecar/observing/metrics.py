@@ -46,6 +46,7 @@ _CUT_PATHS: Final = (
     ("/v1.0-alpha1/state", "/v1.0-alpha1/state/{store}"),
     ("/v1.0-alpha1/actors/", "/v1.0-alpha1/actors/{type}/{id}/state"),
     ("/v1.0/metadata/", "/v1.0/metadata/{attribute}"),
+    ("/v1.0/secrets/", "/v1.0/secrets/{store}"),
 )
 UNKNOWN_STORE: Final = "/v1.0/state/{store}"
 """Dapr's label for the path of a state call is `/v1.0/state/<store>`. Calls to stores that do not exist share this one.
@@ -58,6 +59,8 @@ def _category_of(code: str) -> str:
     """Return the group of an error code, as Dapr groups them."""
     if code.startswith("ERR_ACTOR"):
         return "actor"
+    if code.startswith("ERR_SECRET"):
+        return "secret"
     return "state" if "STATE" in code else "common"
 
 
@@ -69,6 +72,7 @@ class Metrics:
         self._namespace = namespace or ""
         self._version = version
         self._calls: dict[tuple[str, str, bool], Histogram] = {}
+        self._secrets: dict[tuple[str, str, bool], Histogram] = {}
         self._requests: dict[tuple[bytes, str, int], Histogram] = {}
         self._rpcs: dict[tuple[str, str], Histogram] = {}
         self._openings: Counter[tuple[str, str, bool]] = Counter()
@@ -87,6 +91,10 @@ class Metrics:
             histogram = self._calls[slot] = new_histogram()
         histogram[bisect_left(BOUNDS, seconds)] += 1  # as `observe`, whose call would cost a tenth of this method
         histogram[SUM] += seconds
+
+    def secrets_read(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
+        """Record a call that reached a secret store."""
+        observe(self._secrets.setdefault((store, operation, succeeded), new_histogram()), seconds)
 
     def request_ended(self, method: bytes, path: bytes, status: int, seconds: float) -> None:
         """Record an HTTP request; `path` is as sent, without the query."""
@@ -173,6 +181,13 @@ class Metrics:
         return page.bytes()
 
     def _write_calls(self, page: Page) -> None:
+        self._write_calls_of(page, self._calls, "state", "a state store")
+        if self._secrets:
+            self._write_calls_of(page, self._secrets, "secret", "a secret store")
+
+    def _write_calls_of(
+        self, page: Page, recorded: dict[tuple[str, str, bool], Histogram], kind: str, where: str
+    ) -> None:
         calls: list[tuple[Labels, Histogram]] = [
             (
                 (
@@ -183,13 +198,12 @@ class Metrics:
                 ),
                 histogram,
             )
-            for (store, operation, succeeded), histogram in sorted(self._calls.items())
+            for (store, operation, succeeded), histogram in sorted(recorded.items())
         ]
         counts = [(labels, count_of(histogram)) for labels, histogram in calls]
-        page.family("dapr_component_state_count", "counter", "Calls that reached a state store.", counts)
-        page.histograms(
-            "dapr_component_state_latencies", "Duration of calls that reached a state store, in milliseconds.", calls
-        )
+        page.family(f"dapr_component_{kind}_count", "counter", f"Calls that reached {where}.", counts)
+        duration = f"Duration of calls that reached {where}, in milliseconds."
+        page.histograms(f"dapr_component_{kind}_latencies", duration, calls)
 
     def _write_requests(self, page: Page) -> None:
         requests: list[tuple[Labels, Histogram]] = [
@@ -274,6 +288,9 @@ class Unobserved:
     """Counts nothing: for a sidecar whose metrics are off."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
+        pass
+
+    def secrets_read(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
         pass
 
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:

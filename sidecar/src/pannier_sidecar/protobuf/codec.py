@@ -1,8 +1,8 @@
 """Messages declared as structs: `key: Annotated[str, 2] = ""` is field 2, a string.
 
 Fields may be strings, bytes, integers of 32 bits or enumerations, booleans, messages, lists of strings, bytes and
-messages, and maps from string to string. `str | None` is a string that may be absent, which differs from empty. Unknown
-fields are skipped, as the format requires.
+messages, and maps from strings to strings or messages. `str | None` is a string that may be absent, which differs from
+empty. Unknown fields are skipped, as the format requires.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from msgspec import Struct
+from msgspec import Struct, defstruct
 
 from .wire import LENGTH, VARINT, MalformedMessageError, as_int32, fixed_size, read_varint, write_varint
 
@@ -115,7 +115,7 @@ def _one(of: Any) -> Any:
 
 def _inner(of: Any) -> type[Struct] | None:
     if get_origin(of) is dict:
-        return _Entry
+        return _entry_of(get_args(of)[1])
     if get_origin(of) in (UnionType, list):
         return _inner(get_args(of)[0])
     return of if isinstance(of, type) and issubclass(of, Struct) else None
@@ -132,6 +132,8 @@ def _codec(of: Any) -> tuple[Reader, Writer]:
         return _codec_of_list(get_args(of)[0])
     if of == dict[str, str]:
         return _read_entry, _write_entries
+    if get_origin(of) is dict and get_args(of)[0] is str and _inner(get_args(of)[1]) is get_args(of)[1]:
+        return _codec_of_entries(_entry_of(get_args(of)[1]))
     if isinstance(of, type) and issubclass(of, Struct):
         return _codec_of_message(of)
     raise TypeError(f"a field of a message cannot be {of}")
@@ -184,6 +186,30 @@ class _Entry(Struct):
 
     key: Annotated[str, 1] = ""
     value: Annotated[str, 2] = ""
+
+
+@cache
+def _entry_of(value: Any) -> type[Struct]:
+    """Return the message of a map's entries."""
+    if value is str:
+        return _Entry
+    return defstruct("_EntryOf", [("key", Annotated[str, 1], ""), ("value", Annotated[value, 2], None)])
+
+
+def _codec_of_entries(kind: Any) -> tuple[Reader, Writer]:
+    """Return the codec of a map to messages; an entry without a value has an empty message."""
+    of = get_args(get_type_hints(kind, include_extras=True)["value"])[0]
+
+    def read(so_far: dict[str, Any], data: bytes, depth: int) -> dict[str, Any]:
+        entry = decode(kind, data, depth + 1)
+        so_far[entry.key] = of() if entry.value is None else entry.value
+        return so_far
+
+    def write(parts: list[bytes], tag: bytes, values: dict[str, Any]) -> None:
+        for key, value in values.items():
+            _write(parts, tag, encode(kind(key, value)))
+
+    return read, write
 
 
 def _read_entry(so_far: dict[str, str], data: bytes, depth: int) -> dict[str, str]:

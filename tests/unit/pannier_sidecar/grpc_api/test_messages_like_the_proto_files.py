@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import Default
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2  # noqa: F401  # both fill the default pool
 from hypothesis import given, settings
@@ -105,18 +105,30 @@ def made(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Any]:
     fields: dict[str, st.SearchStrategy[Any]] = {}
     for field in descriptor.fields:
         if shape_of(field) == ("map",):
-            fields[field.name] = st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=4)
+            value = field.message_type.fields_by_name["value"]
+            values = st.text(max_size=9) if value.message_type is None else values_of(value, depth)
+            fields[field.name] = st.dictionaries(st.text(max_size=9), values, max_size=4)
         elif field.is_repeated:
             fields[field.name] = st.lists(values_of(field, depth), max_size=4)
         else:
             fields[field.name] = values_of(field, depth)
     cls = GetMessageClass(descriptor)
+
+    def filled(message: Any, given: dict[str, Any]) -> Any:
+        for name, value in given.items():
+            if isinstance(value, dict) and any(isinstance(each, Message) for each in value.values()):
+                for key, each in value.items():  # protobuf takes such a map entry by entry only
+                    getattr(message, name)[key].CopyFrom(each)
+            else:
+                message.MergeFrom(cls(**{name: value}))
+        return message
+
     for oneof in descriptor.oneofs:  # at most one of them
         names = [field.name for field in oneof.fields]
         chosen = [st.fixed_dictionaries({name: fields.pop(name)}) for name in names]
         others = st.fixed_dictionaries({}, optional=fields)
         return st.builds(lambda one, rest: cls(**one, **rest), st.just({}) | st.one_of(chosen), others)
-    return st.fixed_dictionaries({}, optional=fields).map(lambda given: cls(**given))
+    return st.fixed_dictionaries({}, optional=fields).map(lambda given: filled(cls(), given))
 
 
 @each_message

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from pannier_crds.component import SecretKeyRef
-from pannier_sidecar.loading.secrets import EnvironmentSecrets, FileSecrets, SecretMissingError, SecretStores
+from pannier_sidecar.loading.local_secrets import EnvironmentSecrets, FileSecrets
+from pannier_sidecar.loading.secrets import SecretStores
+from pannier_sidecar.secret_reader import SecretMissingError
 
 NESTED = '{"redis": {"password": "s3cret", "ports": [6379, 6380]}, "plain": "text", "flag": true}'
 

@@ -26,6 +26,9 @@
     ├── StoreNotReadyError            configured, but its server has not answered yet
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
     ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
+    ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError
+    ├── SecretFailedError             a secret store could not answer
+    │   └── SecretNotFoundError, SecretStoreUnavailableError
     └── OperationFailedError          a get, save, delete ... that reached its store and failed there
         ├── TransactionFailedError, ActorOperationFailedError
         └── BulkGetFailedError
@@ -62,6 +65,13 @@ from .of_operations import (
     BulkGetFailedError,
     OperationFailedError,
     TransactionFailedError,
+)
+from .of_secrets import (
+    SecretFailedError,
+    SecretNotFoundError,
+    SecretStoreNotFoundError,
+    SecretStoresNotConfiguredError,
+    SecretStoreUnavailableError,
 )
 from .of_stores import (
     READ_FIRST,
@@ -106,6 +116,11 @@ __all__ = [
     "QueryNotSupportedError",
     "READ_FIRST",
     "ReservedActorTypeError",
+    "SecretFailedError",
+    "SecretNotFoundError",
+    "SecretStoreNotFoundError",
+    "SecretStoreUnavailableError",
+    "SecretStoresNotConfiguredError",
     "StateError",
     "StoreError",
     "StoreNotFoundError",
