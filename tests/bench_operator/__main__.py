@@ -7,6 +7,7 @@ than seconds do.
 
 import argparse
 import asyncio
+import compileall
 import sys
 from contextlib import ExitStack
 
@@ -16,11 +17,15 @@ from bench_operator.phases import Bench
 from bench_operator.processes import Operator, installed, sidecars
 from cluster.one_node import node
 
+import pannier_crds
+import pannier_operator
 from pannier_operator.cluster.errors import ApiError
 
 
 def main() -> None:
     options = _options().parse_args()
+    for folder in (*pannier_operator.__path__, *pannier_crds.__path__):
+        compileall.compile_dir(folder, quiet=2)  # as in the image; otherwise each start compiles, in more memory
     size = Size(options.namespaces, options.components, options.pods)
     try:
         with ExitStack() as stack:

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING
+from asyncio.sslproto import SSLProtocol
+from typing import TYPE_CHECKING, Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from pannier_operator import handlers
 from pannier_operator.cluster.api import SECRETS_FIELD_SELECTOR, ClusterApi
@@ -36,6 +38,17 @@ _CALL_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
 """Timeout in seconds of kopf's calls, which it retries. Its default, five minutes, would delay webhooks for as long.
 """
+_TLS_BUFFER = 64 * 1024
+"""Bytes that each connection with TLS has to read into. Python's default is four times as much, and an operator at rest
+has seven connections.
+"""
+
+
+class NoMemories(ResourceMemories):
+    """What kopf keeps of each object for handlers that we do not have: nothing. It would be 1 KB of each."""
+
+    async def recall(self, raw_body: Any, **named: Any) -> ResourceMemory:
+        return await super().recall(raw_body, **{**named, "ephemeral": True})
 
 
 def main() -> None:
@@ -44,6 +57,7 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"pannier-operator cannot start:\n{error}")
     write_logs(settings.observing)
+    SSLProtocol.max_size = _TLS_BUFFER
     try:
         asyncio.run(run(settings))
     except ResourceVersionRewoundError as rewound:
@@ -96,6 +110,7 @@ async def kopf_operator(settings: OperatorSettings, plane: ControlPlane, stop: a
         clusterwide=not namespaces,
         namespaces=namespaces,
         memo=plane,
+        memories=NoMemories(),
         stop_flag=stop,
     )
     take_signals(plane, stop)

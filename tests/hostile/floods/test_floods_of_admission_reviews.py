@@ -26,7 +26,8 @@ from servers import usage
 from servers.processes import free_port, wait_until
 
 from pannier_operator.settings import CertificateSettings
-from pannier_operator.webhook.certificates import Renew, decide, names_of
+from pannier_operator.webhook.certificates import decide
+from pannier_operator.webhook.material import Renew, names_of
 
 MIB = 1024 * 1024
 TESTS = Path(__file__).parents[2]

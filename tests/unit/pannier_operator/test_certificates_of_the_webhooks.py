@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 from unit.tables import each_row
 
 from pannier_operator.settings import CertificateSettings
-from pannier_operator.webhook.certificates import Keep, Material, Renew, days_left, decide, names_of
+from pannier_operator.webhook.certificates import decide, expiry_of
+from pannier_operator.webhook.material import Keep, Material, Renew, names_of
 
 # The handshakes are real ones, against the clock of this machine.
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -103,7 +104,7 @@ def test_without_a_secret_one_is_created_and_then_kept() -> None:
     assert set(manifest["data"]) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
     keep = kept(manifest)
     assert keep.until == NOW + 60 * DAY
-    assert days_left(keep.material.certificate, NOW) == 90
+    assert keep.material.expires == NOW + 90 * DAY
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,7 +219,7 @@ def test_a_shorter_lifetime_takes_effect_at_once() -> None:
     kept(first)
     shorter = replace(SETTINGS, lifetime=86400.0)
     second = renewed(first, settings=shorter)
-    assert days_left(entry(second, "tls.crt"), NOW) == 1
+    assert expiry_of(entry(second, "tls.crt")) == NOW + DAY
 
 
 def test_a_longer_lifetime_leaves_the_certificate_of_a_short_one_no_moment_longer() -> None:
@@ -390,6 +391,6 @@ def test_a_secret_without_our_label_gets_it_and_keeps_its_certificate() -> None:
     kept(mended)
 
 
-def test_days_left_of_something_else_is_an_error() -> None:
+def test_the_expiry_of_something_else_is_an_error() -> None:
     with pytest.raises(ValueError):
-        days_left(b"not PEM", NOW)
+        expiry_of(b"not PEM")

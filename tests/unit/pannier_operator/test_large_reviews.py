@@ -16,7 +16,8 @@ from servers.processes import free_port
 
 from pannier_operator.settings import CertificateSettings
 from pannier_operator.webhook.bodies import MAX_REVIEW
-from pannier_operator.webhook.certificates import Renew, decide, names_of
+from pannier_operator.webhook.certificates import decide
+from pannier_operator.webhook.material import Renew, names_of
 from pannier_operator.webhook.server import WebhookServer
 
 

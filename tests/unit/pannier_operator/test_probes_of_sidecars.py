@@ -67,6 +67,13 @@ async def test_a_sidecar_that_has_everything_ready_is_probed_once(sidecar: Sidec
     assert prober.report_on(sidecar.expected()).stores == {"orders": READY}
 
 
+async def test_no_connection_stays_after_a_probe(sidecar: Sidecar, prober: SidecarProber) -> None:
+    await prober.probe([sidecar.expected()])
+
+    assert prober._session is not None and prober._session.connector is not None
+    assert not prober._session.connector._conns
+
+
 async def test_a_pod_that_was_never_probed_is_known_as_such(sidecar: Sidecar, prober: SidecarProber) -> None:
     expected = sidecar.expected()
     assert not prober.were_probed([expected])

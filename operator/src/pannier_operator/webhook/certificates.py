@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
+from pannier_operator.webhook.material import Keep, Material, Renew
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,42 +40,6 @@ _MAX_AUTHORITIES: Final = 4
 """Authorities in `ca.crt`; two are usual. The limit bounds the growth of a Secret that is damaged again and again."""
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGER, OUTLIVES_RELEASE_LABEL: "true"}
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound)
-
-
-@dataclass(frozen=True)
-class Material:
-    """The certificates that the webhook server and its callers need, as PEM."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
-    authorities: bytes
-    """All trusted authorities; the one that signs comes first."""
-
-    @property
-    def ca_bundle(self) -> str:
-        """The authorities as a webhook configuration's `caBundle`."""
-        return base64.b64encode(self.authorities).decode("ascii")
-
-
-@dataclass(frozen=True)
-class Keep:
-    """The Secret is as it should be."""
-
-    material: Material
-    until: datetime
-    """When to decide again."""
-
-
-@dataclass(frozen=True)
-class Renew:
-    """The Secret must be written, and then decided again. Never log it: it holds keys.
-
-    `manifest` is for a create if there was none and for a replace otherwise. It carries the `resourceVersion` that was
-    read, so of two replicas one gets a conflict and reads again.
-    """
-
-    manifest: Secret = field(repr=False)
-    why: str
 
 
 @dataclass(frozen=True)
@@ -106,11 +71,6 @@ class _Contents:
     leaf: _Signed | None = None
 
 
-def names_of(service: str, namespace: str, cluster_domain: str) -> tuple[str, ...]:
-    """Return the DNS names of a Service; the API server uses the first."""
-    return f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.{cluster_domain}"
-
-
 def decide(
     secret: Secret | None,
     names: Sequence[str],
@@ -130,8 +90,14 @@ def decide(
     trusted = _trusted(authority, contents, now)
     if why := why_new_authority or why_new_leaf or _why_new_labels(secret):
         return Renew(_manifest(secret, namespace, settings.secret, _data(trusted, authority, leaf)), why)
-    until = min(_leaf_due_at(leaf, authority, settings), authority.due_at(settings.authority_lifetime))
-    return Keep(Material(_pem(leaf.certificate), _key_pem(leaf.key), b"".join(map(_pem, trusted))), until)
+    until = min(
+        _leaf_due_at(leaf, authority, settings),
+        authority.due_at(settings.authority_lifetime),
+        *(each.not_valid_after_utc for each in trusted),
+    )
+    authorities = b"".join(map(_pem, trusted))
+    expires = leaf.certificate.not_valid_after_utc
+    return Keep(Material(_pem(leaf.certificate), _key_pem(leaf.key), authorities, expires), until)
 
 
 def _why_new_labels(secret: Secret | None) -> str:
@@ -139,10 +105,9 @@ def _why_new_labels(secret: Secret | None) -> str:
     return "" if _LABELS.items() <= labels.items() else "it lacks a label"
 
 
-def days_left(certificate: bytes, now: datetime) -> float:
-    """Return the days until a certificate (PEM; the first in it) expires, negative afterwards. Raises ValueError."""
-    left = x509.load_pem_x509_certificate(certificate).not_valid_after_utc - now
-    return left / timedelta(days=1)
+def expiry_of(certificate: bytes) -> datetime:
+    """Return when a certificate (PEM; the first in it) expires. Raises ValueError."""
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
 
 
 def _authority_for(contents: _Contents, now: datetime, settings: CertificateSettings) -> tuple[_Signed, str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
 MAX_CONNECTIONS: Final = 200
-"""When this many are open, idle ones are closed. A connection over TLS takes 250 KiB; API servers keep a few each, and
+"""When this many are open, idle ones are closed. A connection over TLS takes 70 KiB; API servers keep a few each, and
 open more in a burst, which are busy then.
 """
 

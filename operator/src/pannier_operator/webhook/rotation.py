@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Final
 from pannier_operator.cluster.api import WEBHOOKS
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.waiting import wait_for_event
-from pannier_operator.webhook.certificates import Keep, Material, days_left, decide, names_of
+from pannier_operator.webhook.certificate_process import decide, expiry_of
+from pannier_operator.webhook.material import Keep, Material, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects.kinds import Secret
     from pannier_operator.settings import OperatorSettings
+    from pannier_operator.webhook.material import Renew
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ class CertificateRotation:
         self._settings = settings
         self._metrics = metrics
         self._material: Material | None = None
+        self._kept: tuple[object, datetime, Keep] | None = None
+        """What the Secret held when it was last found to be as it should, when that was, and the decision."""
         self._changed = asyncio.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="pannier-")
         self._file = Path(self._folder.name, "tls.pem")
@@ -104,13 +109,13 @@ class CertificateRotation:
         self._folder.cleanup()
 
     def is_valid(self) -> bool:
-        return self._material is not None and self._days_left(self._material) > 0
+        return self._material is not None and _days_left(self._material) > 0
 
     async def _step(self) -> float:
         """Check once; return the seconds until the next check."""
         try:
             if self._settings.certificate.folder:
-                await self._adopt(_read(Path(self._settings.certificate.folder)))
+                await self._adopt(await self._read(Path(self._settings.certificate.folder)))
                 return _FOLDER_PAUSE
             return await self._reconcile_secret()
         except (ApiError, OSError, ValueError) as error:
@@ -118,11 +123,10 @@ class CertificateRotation:
             return _RETRY
 
     async def _reconcile_secret(self) -> float:
-        own, certificate = self._settings.operator, self._settings.certificate
-        names = names_of(own.service, own.namespace, own.cluster_domain)
-        secret = await self._api.secret(own.namespace, certificate.secret)
+        namespace, certificate = self._settings.operator.namespace, self._settings.certificate
+        secret = await self._api.secret(namespace, certificate.secret)
         now = datetime.now(UTC)
-        decision = decide(secret, names, now, namespace=own.namespace, settings=certificate)
+        decision = await self._decide(secret, now)
         if not isinstance(decision, Keep):
             written = await self._api.write(decision.manifest)
             if written is not None:
@@ -132,6 +136,26 @@ class CertificateRotation:
         until = (decision.until - now) / timedelta(seconds=1)
         return max(1.0, min(until, certificate.lifetime / _SHARE, _MAX_PAUSE))
 
+    async def _decide(self, secret: Secret | None, now: datetime) -> Keep | Renew:
+        """Decide on the Secret, unless it holds what it held and the time to decide again has not come."""
+        held = None if secret is None else (secret.get("data"), secret["metadata"].get("labels"))
+        if self._kept is not None and self._kept[0] == held and self._kept[1] <= now < self._kept[2].until:
+            return self._kept[2]
+        own, certificate = self._settings.operator, self._settings.certificate
+        names = names_of(own.service, own.namespace, own.cluster_domain)
+        decision = await decide(secret, names, now, namespace=own.namespace, settings=certificate)
+        self._kept = (held, now, decision) if isinstance(decision, Keep) else None
+        return decision
+
+    async def _read(self, folder: Path) -> Material:
+        """Read the files that cert-manager mounts. Raises OSError, and ValueError for what is no certificate."""
+        certificate, key, authorities = (folder / name for name in ("tls.crt", "tls.key", "ca.crt"))
+        content, known = certificate.read_bytes(), self._material
+        is_known = known is not None and known.certificate == content
+        expires = known.expires if known is not None and is_known else await expiry_of(content)
+        trusted = authorities.read_bytes() if authorities.exists() else b""
+        return Material(content, key.read_bytes(), trusted, expires)
+
     async def _adopt(self, material: Material) -> None:
         """Have the API server trust the certificate, then serve it: in this order no call fails verification."""
         if self._manages_trust(material):
@@ -139,24 +163,15 @@ class CertificateRotation:
         if self._material is None or material.certificate != self._material.certificate:
             self._serve(material)
         self._material = material
-        self._metrics.set("webhook_certificate_days_left", self._days_left(material))
+        self._metrics.set("webhook_certificate_days_left", _days_left(material))
 
     def _serve(self, material: Material) -> None:
         """Serve the certificate on new connections; open ones keep theirs."""
         self._file.touch(mode=0o600)
         self._file.write_bytes(material.certificate + b"\n" + material.key)
         self.context.load_cert_chain(self._file)
-        logger.info("Serving a certificate that is valid for %.1f more days", self._days_left(material))
-
-    def _days_left(self, material: Material) -> float:
-        return days_left(material.certificate, datetime.now(UTC))
+        logger.info("Serving a certificate that is valid for %.1f more days", _days_left(material))
 
 
-def _read(folder: Path) -> Material:
-    """Read the files that cert-manager mounts. Raises OSError."""
-    authorities = folder / "ca.crt"
-    return Material(
-        (folder / "tls.crt").read_bytes(),
-        (folder / "tls.key").read_bytes(),
-        authorities.read_bytes() if authorities.exists() else b"",
-    )
+def _days_left(material: Material) -> float:
+    return (material.expires - datetime.now(UTC)) / timedelta(days=1)
