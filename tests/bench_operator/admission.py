@@ -79,7 +79,7 @@ REVIEWS: dict[str, Callable[[int, Size], dict[str, Any]]] = {
     "actor state stores": partial(_of_component, holds_actor_state=True),
     "pods": _of_pod,
 }
-"""An actor state store is judged together with the others of its namespace, which are read for that."""
+"""An actor state store is judged together with the others of its namespace, whose versions are read for that."""
 
 
 def _namespace(number: int, size: Size) -> str:

@@ -81,6 +81,15 @@ class ClusterInMemory:
         await self._call(f"list Components of {namespace}")
         return self.all("Component", namespace)
 
+    async def component_versions_in(self, namespace: str) -> Mapping[str, str] | None:
+        await self._call(f"list Components of {namespace}")
+        found = self.all("Component", namespace)
+        return {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in found}
+
+    async def component(self, namespace: str, name: str) -> Any:
+        await self._call(f"get Component {namespace}/{name}")
+        return self.find("Component", namespace, name)
+
     async def namespace_labels(self, name: str) -> Mapping[str, str]:
         await self._call(f"get Namespace {name}")
         return {"kubernetes.io/metadata.name": name}

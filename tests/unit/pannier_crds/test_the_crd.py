@@ -104,8 +104,8 @@ def test_settings_merge_by_name_and_scopes_do_not_merge() -> None:
 
 def test_kubectl_shows_what_matters() -> None:
     columns = {each["name"]: each for each in VERSION["additionalPrinterColumns"]}
-    assert [name.upper() for name in columns] == ["TYPE", "ACTOR", "READY", "APPS", "AGE", "REASON"]
-    assert [name for name, each in columns.items() if each.get("priority")] == ["Reason"]
+    assert [name.upper() for name in columns] == ["TYPE", "ACTOR", "READY", "APPS", "AGE", "REASON", "REVISION"]
+    assert [name for name, each in columns.items() if each.get("priority")] == ["Reason", "Revision"]
     for each in columns.values():
         top = each["jsonPath"].lstrip(".").split(".")[0]
         assert top in SCHEMA["properties"]

@@ -28,6 +28,9 @@ class Cluster:
         self.labels: dict[str, str] = {}
         self.error: Exception | None = None
 
+    async def component_versions_in(self, namespace: str) -> None:
+        return self._given(None)
+
     async def components_in(self, namespace: str) -> list[dict[str, Any]]:
         return self._given(self.components)
 

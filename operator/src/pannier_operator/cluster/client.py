@@ -49,7 +49,7 @@ class KubernetesClient:
             credentials.server,
             connector=aiohttp.TCPConnector(ssl=credentials.as_ssl_context()),
             # The API server is near: compressing a list would take longer than sending it uncompressed.
-            headers={"User-Agent": "pannier-operator", "Accept": JSON, "Accept-Encoding": "identity"},
+            headers={"User-Agent": "pannier-operator", "Accept-Encoding": "identity"},
             read_bufsize=_MAX_LINE // 2,
             timeout=_CALL,
         )
@@ -57,9 +57,9 @@ class KubernetesClient:
     async def close(self) -> None:
         await self._session.close()
 
-    async def get(self, path: str, **query: str | int) -> Json:
-        """Return the object at a path. Raises ApiError."""
-        return await self._json("GET", path, query)
+    async def get(self, path: str, *, accept: str = JSON, **query: str | int) -> Json:
+        """Return the object at a path, in a media type that is JSON. Raises ApiError."""
+        return await self._json("GET", path, query, accept=accept)
 
     async def send(self, method: str, path: str, body: object, *, content_type: str = JSON, **query: str | int) -> Json:
         """Send `body` as JSON and return the answer. Raises ApiError."""
@@ -72,7 +72,7 @@ class KubernetesClient:
         """
         query["limit"] = size
         while True:
-            page = await self.get(path, **query)
+            page = await self._json("GET", path, query)
             yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:
@@ -98,10 +98,16 @@ class KubernetesClient:
             raise ApiError(type(error).__name__) from error
 
     async def _json(
-        self, method: str, path: str, query: Query, body: bytes | None = None, content_type: str = JSON
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Json:
         try:
-            async with await self._answer(method, path, query, body, content_type) as answer:
+            async with await self._answer(method, path, query, body, content_type, accept) as answer:
                 found: Json = json.loads(await answer.read())
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ApiError(type(error).__name__) from error
@@ -114,11 +120,12 @@ class KubernetesClient:
         query: Query,
         body: bytes | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
         limits: aiohttp.ClientTimeout = _CALL,
     ) -> aiohttp.ClientResponse:
         """Return a successful answer whose body is still unread. Raises ApiRefusedError, or aiohttp's errors."""
         for is_last in (False, True):
-            headers = {**self._headers, **({} if body is None else {"Content-Type": content_type})}
+            headers = {**self._headers, "Accept": accept, **({} if body is None else {"Content-Type": content_type})}
             answer = await self._session.request(method, path, params=query, data=body, headers=headers, timeout=limits)
             if answer.status < _ERROR:
                 return answer

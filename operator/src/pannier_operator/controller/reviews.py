@@ -9,6 +9,7 @@ from pannier_operator.admission.components import CLEANERS, concerns_neighbours,
 from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
+from pannier_operator.cluster.current_components import CurrentComponents
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.known_secrets import KnownSecrets
 from pannier_operator.cluster.shared_reads import SharedReads
@@ -48,7 +49,7 @@ class AdmissionReviews:
         self._settings = settings
         self._metrics = metrics
         self._known_secrets = KnownSecrets(api, cache)
-        self._components = SharedReads(lambda namespace: api.components_in(namespace))
+        self._components = SharedReads(CurrentComponents(api, cache).of)
         self.server_version = NATIVE_FROM
         """The API server's version. No webhook is answered before it has been read."""
         self.answers = {"components": self.review_component, "workloads": self.judge_workload}
