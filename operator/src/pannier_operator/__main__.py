@@ -7,10 +7,9 @@ import logging
 import signal
 import sys
 from asyncio.sslproto import SSLProtocol
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import kopf
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from pannier_operator import handlers
 from pannier_operator.cluster.api import SECRETS_FIELD_SELECTOR, ClusterApi
@@ -42,13 +41,6 @@ _TLS_BUFFER = 64 * 1024
 """Bytes that each connection with TLS has to read into. Python's default is four times as much, and an operator at rest
 has seven connections.
 """
-
-
-class NoMemories(ResourceMemories):
-    """What kopf keeps of each object for handlers that we do not have: nothing. It would be 1 KB of each."""
-
-    async def recall(self, raw_body: Any, **named: Any) -> ResourceMemory:
-        return await super().recall(raw_body, **{**named, "ephemeral": True})
 
 
 def main() -> None:
@@ -110,7 +102,6 @@ async def kopf_operator(settings: OperatorSettings, plane: ControlPlane, stop: a
         clusterwide=not namespaces,
         namespaces=namespaces,
         memo=plane,
-        memories=NoMemories(),
         stop_flag=stop,
     )
     take_signals(plane, stop)
