@@ -25,6 +25,8 @@ _BUILT_IN_RETRIES: Final[Mapping[str, RetryPolicy]] = {
     "DaprBuiltInActorNotFoundRetries": RetryPolicy(duration=1.0, max_retries=5),
 }
 """Policies that Dapr always has; a target may name them."""
+_MAX_SUGGESTED: Final = 10
+"""How many unknown names of one object are compared with all known ones, which takes time."""
 _PROTECTED: Final = "DaprBuiltInActorNotFoundRetries"
 _MIN_BUILT_IN_RETRIES: Final = 3
 _DEFAULTS: Final = ("DefaultStatestoreComponentOutbound", "DefaultComponentOutbound", "DefaultComponent", "Default")
@@ -84,12 +86,14 @@ class Policies:
             ("retry", "retries", self._retries),
             ("circuitBreaker", "circuitBreakers", self._breakers),
         )
+        suggestions = 0
         for component, names in target.components.items():
             written = (names.timeout, names.retry, names.circuit_breaker)
             for (key, section, defined), name in zip(known, written, strict=True):
                 if name is not None and name not in defined:
                     own = [each for each in defined if each not in _BUILT_IN_RETRIES]
-                    match = closest(name, defined)
+                    match = closest(name, defined) if suggestions < _MAX_SUGGESTED else None
+                    suggestions += 1
                     advice = f"write {quoted(match)}" if match else f"define it under spec.policies.{section}"
                     if not match and 0 < len(own) <= 10:
                         advice += f", or write {listed(own, 'or')}"
@@ -99,8 +103,9 @@ class Policies:
 
 def remarks_among(target: Resiliency, stores: Collection[str], components: Collection[str]) -> Iterator[Problem]:
     """Yield a warning for each target whose name nearly is that of a state store, and is not that of any component."""
-    for name in target.components:
-        if name not in components and (match := closest(name, stores)):
+    others = [name for name in target.components if name not in components]
+    for name in others[:_MAX_SUGGESTED]:
+        if match := closest(name, stores):
             message = f"there is no component {quoted(name)}, so the target has no effect"
             yield warning(f"spec.targets.components.{name}", message, f"write {quoted(match)}")
 

@@ -39,6 +39,8 @@ MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """
 CALL_BYTES: Final = 4096
 """Bytes that a waiting call holds besides its values, roughly."""
+ITEM_BYTES: Final = 512
+"""The same for an item of a call with several."""
 
 
 class RetryingStore(PolicyStore):
@@ -94,7 +96,7 @@ class RetryingStore(PolicyStore):
         while asked:
             answers = await or_error(self.inner.bulk_get([gets[place] for place in asked]))
             if isinstance(answers, StoreError) and len(asked) == len(gets):
-                if not may_pass_soon(answers) or not await attempts.another(len(gets) * CALL_BYTES):
+                if not may_pass_soon(answers) or not await attempts.another(CALL_BYTES + len(gets) * ITEM_BYTES):
                     raise answers
                 continue
             entries = [answers] * len(asked) if isinstance(answers, StoreError) else answers
@@ -102,7 +104,7 @@ class RetryingStore(PolicyStore):
                 results[place] = entry
             failed = [place for place in asked if may_pass_soon(results[place])]
             held = sum(len(found.value) for found in results if found is not None and not isinstance(found, StoreError))
-            if not failed or not await attempts.another(held + len(gets) * CALL_BYTES):
+            if not failed or not await attempts.another(held + len(gets) * ITEM_BYTES):
                 attempts.report(not any(isinstance(result, StoreError) for result in results))
                 break
             asked = failed
@@ -252,4 +254,4 @@ def _repeatable(writes: Sequence[Write], results: Sequence[StoreError | None], a
 
 
 def _size_of(writes: Sequence[Write]) -> int:
-    return sum(CALL_BYTES + (len(write.value) if isinstance(write, Set) else 0) for write in writes)
+    return sum(ITEM_BYTES + (len(write.value) if isinstance(write, Set) else 0) for write in writes)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pannier_crds.resiliency import CircuitBreakerPolicy, RetryPolicy
 
 FIRST_PAUSE_S: Final = 0.5
+MIN_PAUSE_S: Final = 0.01
+"""Minimum of a pause: without one, a store that fails at once would keep the event loop for as long as it fails."""
 GROWTH: Final = 1.5
 SPREAD: Final = 0.5
 """An exponential pause is chosen at random between 0.5 and 1.5 times its nominal length, as in Dapr."""
@@ -116,6 +118,7 @@ def pauses(
     done = 0
     while policy.max_retries is None or done < policy.max_retries:
         pause = uniform(nominal * (1 - SPREAD), nominal * (1 + SPREAD)) if policy.is_exponential else nominal
+        pause = max(pause, MIN_PAUSE_S)
         if elapsed() + pause > policy.max_elapsed:
             return
         yield pause

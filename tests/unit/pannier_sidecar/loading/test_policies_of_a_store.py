@@ -247,3 +247,18 @@ async def test_a_cancelled_call_holds_nothing_any_more() -> None:
         async with asyncio.timeout(0.01):
             await served.get(Get("k"))
     assert isinstance(served, RetryingStore) and served._waiting == 0
+
+
+async def test_a_large_bulk_call_is_repeated_too() -> None:
+    gets = [Get(str(n)) for n in range(10_000)]
+    store = Scripted(AWAY)
+    await resilient(store, retry=THRICE).bulk_get(gets)
+    await resilient(store, retry=THRICE).bulk_write([Delete(get.key) for get in gets])
+    assert len(store.asked) == 3
+
+
+async def test_a_store_that_fails_at_once_does_not_keep_the_event_loop() -> None:
+    served = resilient(Scripted(*[AWAY] * 1000), retry=RetryPolicy(duration=0.0))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await served.get(Get("k"))

@@ -7,7 +7,7 @@ import pytest
 from pannier_crds.resiliency import MAX_RETRYING_S, CircuitBreakerPolicy, RetryPolicy
 from pannier_crds.trip_condition import read_condition
 from pannier_sidecar.state.errors import CircuitOpenError
-from pannier_sidecar.state.resiliency import BreakerState, PolicyBreaker, pauses
+from pannier_sidecar.state.resiliency import MIN_PAUSE_S, BreakerState, PolicyBreaker, pauses
 
 
 def breaker(trip: str = "consecutiveFailures >= 2", max_requests: int = 1, interval: float = 0.0) -> PolicyBreaker:
@@ -112,6 +112,12 @@ def test_exponential_pauses_grow_to_their_maximum_and_are_randomised() -> None:
     policy = RetryPolicy(is_exponential=True, max_interval=1.5)
     assert list(islice(pauses(policy, lambda: 0.0, middle), 5)) == pytest.approx([0.5, 0.75, 1.125, 1.5, 1.5])
     assert ranges[0] == (0.25, 0.75)
+
+
+def test_there_is_always_a_pause(subtests: pytest.Subtests) -> None:
+    for policy in (RetryPolicy(duration=0.0), RetryPolicy(is_exponential=True, max_interval=0.0)):
+        with subtests.test(str(policy)):
+            assert list(islice(pauses(policy, lambda: 0.0, never), 2)) == [MIN_PAUSE_S] * 2
 
 
 def test_without_a_maximum_of_retries_they_end_all_the_same() -> None:
