@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.component_files import component
 from servers.pannier_process import Pannier, call
 
 WAITS = """
@@ -216,6 +218,19 @@ def test_two_runs_at_once_are_listed_and_stopped_apart(place: Place) -> None:
     )
     assert (first.end(), alone.end()) == (0, 0)
     assert place.said("list") == "no app runs; 'pannier run' starts one\n"
+
+
+def test_components_read_the_variables_and_the_folder_of_their_app(place: Place) -> None:
+    """Dapr's sidecar does not get the variables: https://github.com/dapr/cli/issues/1361."""
+    components = place.folder / "components"
+    components.mkdir()
+    secrets = component("env", "secretstores.local.env", {})
+    store = component("statestore", "state.sqlite", {"connectionString": "X"})
+    reference = "secretKeyRef: {name: DATABASE, key: DATABASE}"
+    store = re.sub(r'value: "?X"?', reference, store)
+    (components / "all.yaml").write_text(f"{secrets}\n---\n{store}\nauth: {{secretStore: env}}\n")
+    place.run({"shop": SAVES_AT_THE_END}, resourcesPath=str(components), env={"DATABASE": "own.db"})
+    assert (place.folder / "shop/own.db").exists()
 
 
 def test_two_stops_at_once_do_not_kill_an_app(place: Place) -> None:

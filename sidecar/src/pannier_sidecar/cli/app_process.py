@@ -36,12 +36,9 @@ _BELONGS_TO_SIDECAR: Final = (
 )
 
 
-def check_command(command: Sequence[str], environment: Mapping[str, str], folder: str = "") -> None:
-    """Raise StartError if there is no such program, before anything is started. `folder` is where the app runs."""
-    program = command[0]
-    if os.sep in program:
-        program = os.path.join(folder, program)
-    if shutil.which(program, path=environment.get("PATH", os.defpath)) is None:
+def check_command(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raise StartError if there is no such program, before anything is started."""
+    if shutil.which(command[0], path=environment.get("PATH", os.defpath)) is None:
         raise StartError(f"{command[0]}: no such program; check the command after ' -- '")
 
 
@@ -74,8 +71,8 @@ class AppProcess:
         self._keeper = keeper
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str], folder: str = "") -> AppProcess:
-        """Start the app, in `folder` if there is one. Raises StartError.
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> AppProcess:
+        """Start the app. Raises StartError.
 
         It gets its own process group, so that a signal reaches it once, and also reaches what it has started. Instead
         of a terminal its input is /dev/null, because a background group that reads from a terminal is stopped. A pipe
@@ -90,7 +87,6 @@ class AppProcess:
                 stdout=outputs[0].inlet,
                 stderr=outputs[1].inlet,
                 env=dict(environment),
-                cwd=folder or None,
                 start_new_session=True,
                 preexec_fn=keeper.register,
             )

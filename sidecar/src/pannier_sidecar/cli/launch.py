@@ -32,10 +32,8 @@ _MAX_ATTRIBUTE: Final = 2048
 class Launch(Struct, frozen=True):
     """What the runner of a run file says of one of its apps. The defaults are those of `pannier run` alone."""
 
-    folder: str = ""
-    """The absolute path of where the app runs; empty: where the sidecar runs."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the app alone. They win over all others."""
+    """Variables of the app, which win over all others. Of the sidecar, only the components can read them."""
     runner: ProcessIdentity | None = None
     run_file: str = ""
     run_name: str = ""

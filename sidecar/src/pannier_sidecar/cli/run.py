@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.component import Component, MetadataItem
@@ -53,16 +54,24 @@ def run_one(
     settings, parsed = starting.read_settings(arguments, environment, RUN_DEFAULTS)
     if parsed.asks:
         return starting.do_instead(settings, parsed)
+    if launch.environment:
+        settings = settings.changed({"place.environment": MappingProxyType(_for_components(environment, launch))})
     starting.set_up_logs(settings, parsed)
     is_quiet = "log.level" not in parsed.changes
     if is_quiet:
         logs.set_level("warn")  # the welcome says what matters
     with starting.one_line_each():
         if parsed.command:
-            check_command(parsed.command, {**environment, **launch.environment}, launch.folder)
+            check_command(parsed.command, {**environment, **launch.environment})
         with listening.bind(settings) as listeners:
             run = _Run(settings, listeners, parsed.command, launch, runner)
             return run_loop(run.to_its_end(is_quiet=is_quiet))
+
+
+def _for_components(environment: Mapping[str, str], launch: Launch) -> dict[str, str]:
+    """Return what `envRef` and secret stores read: also the app's own variables, but not how the app is traced."""
+    own = {name: value for name, value in launch.environment.items() if not name.startswith("OTEL_")}
+    return {**environment, **own}
 
 
 class _Run:
@@ -109,7 +118,7 @@ class _Run:
 
     async def _with_app(self, sidecar: Sidecar, ending: _Ending) -> int:
         try:
-            ending.app = await AppProcess.start(self._command, self._app_environment(), self._launch.folder)
+            ending.app = await AppProcess.start(self._command, self._app_environment())
             self._announce(sidecar, ending.app.pid)
             self._report_start()
             return await _beside(sidecar, ending.app)

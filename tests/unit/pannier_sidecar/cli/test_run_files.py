@@ -67,6 +67,7 @@ SETS = {
     "enableApiLogging: true": "--enable-api-logging=true",
     "unixDomainSocket: run": "--unix-domain-socket=DIR/shop/run",
     "resourcesPath: ../shared": "--components DIR/shared",
+    'resourcesPaths: "../shared, ."': "--components DIR/shared --components DIR/shop",
     "resourcesPaths: [../shared, .]": "--components DIR/shared --components DIR/shop",
 }
 

@@ -69,6 +69,7 @@ class AppRun:
             stdin=theirs.fileno(),
             stdout=stdout,
             stderr=stderr,
+            cwd=self._plan.folder,  # of the sidecar too: relative paths in components count from there, as in Dapr
             env=dict(self._environment),
             start_new_session=True,  # a signal from the terminal reaches it only once, through the runner
         )
@@ -77,7 +78,6 @@ class AppRun:
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._ended = asyncio.create_task(self._wait())
         launch = Launch(
-            str(self._plan.folder),
             self._plan.environment,
             runner,
             run_file,

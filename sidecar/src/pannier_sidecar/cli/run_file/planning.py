@@ -184,8 +184,7 @@ class _OneApp:
         found = []
         for name in ("resourcesPaths", "resourcesPath"):
             written = level.get(name)
-            values = [] if written is None else written.value if isinstance(written.value, list) else [written.value]
-            for value in filter(None, values):
+            for value in _folder_names(written):
                 path = _absolute(self._base_of(written), value)
                 if "," in str(path):
                     self._refuse(written, f"{path} has a comma", "rename the folder: a comma separates folders")
@@ -223,6 +222,13 @@ class _OneApp:
         problem = written.problem(message, advice)
         if problem not in self._problems:
             self._problems.append(problem)
+
+
+def _folder_names(written: Written | None) -> list[str]:
+    """Return the names in a list, or in a text that separates them by commas, as in Dapr's example."""
+    value = written.value if written is not None else ""
+    names = value.split(",") if isinstance(value, str) else value
+    return [name.strip() for name in names if name.strip()]
 
 
 def _absolute(base: Path, text: str) -> Path:

@@ -120,7 +120,9 @@ class _Reader:
 
     def _has_form(self, field: Field, written: Written) -> bool:
         value, wrong = written.value, ""
-        if field.form in ("texts", "folders"):
+        if field.form == "folders":
+            wrong = "" if isinstance(value, str) or _are_texts(value) else "write a list of folders"
+        elif field.form == "texts":
             wrong = "" if _are_texts(value) else 'write a list, such as ["python3", "app.py"]'
         elif field.form == "variables":
             wrong = (
