@@ -146,6 +146,34 @@ POSTGRESQL: dict[str, Fault] = {
 }
 
 
+def mysql(body: bytes, number: int = 1) -> bytes:
+    """Return one of MySQL's packets."""
+    return len(body).to_bytes(3, "little") + bytes([number % 256]) + body
+
+
+_COLUMN = b"\3def\0\0\0\1c\0\x0c\x3f\0\xff\xff\0\0\xfc\0\0\0\0\0"
+_NUMBERS = range(256)
+MYSQL: dict[str, Fault] = {
+    "a byte now and then": says(mysql(b"\xfe" * 100_000)[:20], drips=True),
+    "packets of 16 MB without end": says(b"", b"".join(b"\xff\xff\xff" + bytes([1]) + b"x" * PIECE for _ in range(2))),
+    "columns without end": says(mysql(b"\xfd\xff\xff\xff"), b"".join(mysql(_COLUMN, 2 + at) for at in _NUMBERS)),
+    "rows without end": says(
+        mysql(b"\1") + mysql(_COLUMN, 2) + mysql(b"\xfe\0\0\0\0", 3),
+        b"".join(mysql(b"\3abc", 4 + at) for at in _NUMBERS),
+    ),
+    "empty rows without end": says(
+        mysql(b"\1") + mysql(_COLUMN, 2) + mysql(b"\xfe\0\0\0\0", 3),
+        b"".join(mysql(b"\0", 4 + at) for at in _NUMBERS) * 40,
+    ),
+    "results without end": says(b"", b"".join(mysql(b"\0\0\0\x0a\0\0\0", 1 + at) for at in _NUMBERS) * 40),
+    "a request for a file": says(mysql(b"\xfb/etc/passwd")),
+    "a request for the password": says(mysql(b"\xfemysql_clear_password\0")),
+    "an error without a number": says(mysql(b"\xff")),
+    "a number that is not next": says(mysql(b"\0\1\0\2\0\0\0", 77)),
+    "nothing": says(mysql(b"")),
+}
+
+
 def bson(depth: int) -> bytes:
     """Return a document with this many levels of nested documents."""
     overhead = 4 + 1 + 2 + 1

@@ -66,6 +66,7 @@ BASES: Final[dict[str, dict[str, str]]] = {
     "state.postgresql": {"connectionString": "host=127.0.0.1 port=1 user=u", "timeout": "1s"},
     "state.memcached": {"hosts": "127.0.0.1:1", "timeout": "500ms"},
     "state.mongodb": {"host": "127.0.0.1:1", "operationTimeout": "500ms"},
+    "state.mysql": {"connectionString": "u@tcp(127.0.0.1:1)/", "timeout": "1s"},
     "state.aws.dynamodb": {
         "table": "state",
         "region": "eu-central-1",

@@ -42,6 +42,11 @@ async def postgresql(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         writer.close()
 
 
+async def mysql(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    said = b"\xff" + struct.pack("<H", 1045) + f"#28000Access denied for '{CANARY}' (using password: {CANARY})".encode()
+    writer.write(len(said).to_bytes(3, "little") + b"\0" + said)
+
+
 async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while head := await reader.readuntil(b"\r\n\r\n"):
         length = next(
@@ -75,6 +80,7 @@ STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
         nonsense,
         lambda at: {"connectionString": Secret(f"mongodb://u:{CANARY}@{at}/"), "operationTimeout": 1.0},
     ),
+    "state.mysql": (mysql, lambda at: {"connectionString": Secret(f"u:{CANARY}@tcp({at})/"), "timeout": 1.0}),
     "state.aws.dynamodb": (
         http,
         lambda at: {

@@ -30,6 +30,7 @@ FAULTS = {
     "memcached": server_faults.MEMCACHED,
     "postgresql": server_faults.POSTGRESQL,
     "mongodb": server_faults.MONGODB,
+    "mysql": server_faults.MYSQL,
     "consul": server_faults.HTTP,
     "etcd": server_faults.HTTP2,
     "dynamodb": server_faults.HTTP,

@@ -56,7 +56,6 @@ _ONLY_DAPRS: Final = frozenset(
         "state.hazelcast",
         "state.immudb",
         "state.jetstream",
-        "state.mysql",
         "state.oci.objectstorage",
         "state.oracledatabase",
         "state.ravendb",

@@ -13,6 +13,7 @@ MODULES: Final = {
     "state.in-memory": "in_memory",
     "state.memcached": "memcached",
     "state.mongodb": "mongodb",
+    "state.mysql": "mysql",
     "state.postgresql": "postgresql",
     "state.postgres": "postgresql",
     "state.redis": "redis",

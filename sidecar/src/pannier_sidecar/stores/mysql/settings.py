@@ -1,0 +1,111 @@
+"""The component's metadata, read and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from pannier_crds.addresses.hosts import HostPort
+from pannier_crds.addresses.mysql import DataSource, data_source
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, is_hidden
+from pannier_sidecar.network.fields import read_field, shown_addresses
+from pannier_sidecar.state.errors import StoreRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.store import Setting
+
+_NAME: Final = re.compile(r"(?a:\w{1,64})")
+
+
+class MySQLSettings(Struct, frozen=True):
+    """The component's settings; times in seconds."""
+
+    server: HostPort | None
+    """The server; None for a Unix socket."""
+    socket: str
+    """Path of the Unix socket, or empty."""
+    user: str
+    password: Secret
+    tls: str
+    """One of `TLS` in `pannier_crds.addresses.mysql`."""
+    authority_file: str
+    """PEM file of the only authority to trust; empty: those of the system."""
+    sends_password_as_text: bool
+    """Whether the server may ask for the password as it is, over TLS."""
+    where: str
+    """Names the server in messages, and shows nothing that came from a secret."""
+    schema: str
+    """Name of the database."""
+    table: str
+    metadata_table: str
+    hides_names: bool
+    """Whether a name came from a secret, so that messages show none."""
+    timeout: float
+    """Seconds that a call may take, waiting included."""
+    cleanup_interval: float
+    """Time between two removals of expired rows; 0: they are never removed."""
+    size: int
+    """Maximum number of connections."""
+    idle_time: float
+    """Seconds after which an idle connection is closed."""
+
+    def __repr__(self) -> str:
+        return f"MySQLSettings({self.where}, ...)"
+
+    @property
+    def shown_table(self) -> str:
+        """The table for messages."""
+        return "in tableName" if self.hides_names else f"{self.schema}.{self.table}"
+
+
+def read_settings(settings: Mapping[str, Setting]) -> MySQLSettings:
+    """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
+    given = GivenSettings("state.mysql", settings)
+    address = given["connectionString"]
+    source = read_field("connectionString", address, data_source)
+    shown = "its Unix socket" if source.server is None else source.server
+    return MySQLSettings(
+        server=source.server,
+        socket=source.socket,
+        user=source.user,
+        password=Secret(source.password),
+        tls=source.tls,
+        authority_file=_authority_file(given, source),
+        sends_password_as_text=source.sends_password_as_text,
+        where=f"MySQL at {shown_addresses('connectionString', address, [shown])}",
+        schema=_name(given, "schemaName"),
+        table=_name(given, "tableName"),
+        metadata_table=_name(given, "metadataTableName"),
+        hides_names=any(is_hidden(given[name]) for name in ("schemaName", "tableName", "metadataTableName")),
+        timeout=given.number("timeout"),
+        cleanup_interval=max(given.number("cleanupInterval"), 0.0),
+        size=_size(given.whole_number("maxConns")),
+        idle_time=given.number("connectionMaxIdleTime"),
+    )
+
+
+def _authority_file(given: GivenSettings, source: DataSource) -> str:
+    """Return pemPath, which must be used: without tls=custom nothing would be encrypted."""
+    path = given.text("pemPath")
+    if bool(path) is not (source.tls == "custom"):
+        raise StoreRefusedError("pemPath and tls=custom in connectionString go together; write both, or neither")
+    if path and not os.access(path, os.R_OK):
+        raise StoreRefusedError("pemPath is no file that can be read; write the path of one")
+    return path
+
+
+def _name(given: GivenSettings, field: str) -> str:
+    name = given.text(field)
+    if _NAME.fullmatch(name) is None:
+        raise StoreRefusedError(f"{field} is no name; write up to 64 letters, digits and underscores")
+    return name
+
+
+def _size(wanted: int) -> int:
+    return wanted if wanted > 0 else max(4, os.cpu_count() or 1)

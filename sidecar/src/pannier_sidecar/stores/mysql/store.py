@@ -1,0 +1,178 @@
+"""The store: each call is one statement on one connection, several conditional writes are a transaction."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pannier_sidecar.network.answers import read_in_parts
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.joining import with_distinct_keys
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
+
+from .client import Pool, always
+from .connection import Connection, Row, connect
+from .encryption import context
+from .errors import is_full
+from .expiry_sweeper import ExpirySweeper
+from .layout import MAX_KEY, Table, decoded, stored_value
+from .schema import Schema
+from .settings import read_settings
+from .statements import Statements
+from .transactions import Transaction
+from .writing import (
+    check_write,
+    go_together,
+    has_happened,
+    mismatch,
+    statement_of,
+    statement_of_many,
+    taken_for_another,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
+
+    from pannier_sidecar.state.requests import Delete, Write
+
+
+class MySQLStore(Store):
+    """State in a table that other processes, Dapr's sidecar among them, may use at the same time."""
+
+    features = frozenset(Feature)
+    max_key_bytes = MAX_KEY
+
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
+        super().__init__(settings)
+        self._settings = read_settings(settings)
+        self._schema = Schema(self._settings)
+        self._statements = Statements(self._schema.state, Table())
+        self._table = Table()
+        self._pool: Pool | None = None
+
+    async def _open(self, resources: AsyncExitStack) -> None:
+        settings = self._settings
+        self._pool = Pool(
+            partial(connect, settings, context(settings)),
+            where=settings.where,
+            size=settings.size,
+            timeout=settings.timeout,
+            idle_time=settings.idle_time,
+        )
+        resources.push_async_callback(self._pool.close)
+        self._table = await self._pool.run(self._schema.prepare)
+        self._statements = Statements(self._schema.state, self._table)
+        await self.ping()
+        sweeper = ExpirySweeper(self._pool, self._statements.sweep, self._schema.metadata, settings.cleanup_interval)
+        resources.push_async_callback(sweeper.stop)
+        sweeper.start()
+
+    async def ping(self) -> None:
+        await self._opened.run(Connection.fetch, self._statements.probe)
+
+    async def probe(self) -> None:
+        try:
+            await self.ping()
+        except StoreUnavailableError as error:
+            if not is_full(error.__cause__):
+                raise
+
+    @property
+    def _opened(self) -> Pool:
+        if self._pool is None:
+            raise StoreUnavailableError("the store is not open")
+        return self._pool
+
+    async def get(self, get: Get) -> StoredValue | None:
+        rows = await self._opened.run(Connection.fetch, self._statements.read(get.key), 4)
+        return stored_value(get.key, rows[0]) if rows else None
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+        if not gets:
+            return []
+        try:
+            parts = await read_in_parts(self._rows, [*dict.fromkeys(get.key for get in gets)])
+        except StoreError as error:
+            return [error] * len(gets)
+        found = {row[4]: row for rows in parts for row in rows}
+        return [_value_or_error(get.key, found.get(get.key.encode())) for get in gets]
+
+    async def _rows(self, keys: Sequence[str]) -> Sequence[Row]:
+        return await self._opened.run(Connection.fetch, self._statements.read_many(keys), 5)
+
+    async def set(self, write: Set) -> None:
+        await self._write(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._write(write)
+
+    async def _write(self, write: Write) -> None:
+        check_write(write, self._table.max_key, time.time())
+        rows = await self._opened.run(Connection.execute, statement_of(write, self._statements), may_be_done=always)
+        if has_happened(write, rows):
+            return
+        if not write.is_conditional or (write.if_absent and not await self._is_there(write)):
+            raise taken_for_another(write.key)
+        raise mismatch(write)
+
+    async def _is_there(self, write: Write) -> bool:
+        """Return whether there is a row of this key, and not only one of a key that is the same to the table."""
+        return self._table.is_exact or await self.get(Get(write.key)) is not None
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
+        """Carry out consecutive writes of one kind together."""
+        errors: list[StoreError | None] = []
+        for run in with_distinct_keys(writes, go_together=go_together):
+            errors += await self._write_run(writes[run.start : run.stop])
+            if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the rest would wait as long
+                rest = len(writes) - len(errors)
+                return [*errors, *[StoreUnavailableError(f"not tried after an earlier item: {errors[-1]}")] * rest]
+        return errors
+
+    async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
+        if len(run) == 1:
+            return [await or_error(self._write(run[0]))]
+        try:
+            transaction = self._transaction(run)
+            statement = statement_of_many(run, self._statements, is_exact=self._table.is_exact)
+            if statement is None:
+                return await self._opened.run(transaction.run_each, may_be_done=transaction.may_be_done)
+            await self._opened.run(Connection.execute, statement, may_be_done=always)
+        except (StoreUnavailableError, OutcomeUnknownError) as error:
+            return [error] * len(run)
+        except StoreError:  # one of them is wrong; the others must not fail for it
+            return [await or_error(self._write(write)) for write in run]
+        return [None] * len(run)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        if len(writes) == 1:
+            await self._write(writes[0])
+        elif writes:
+            transaction = self._transaction(writes)
+            await self._opened.run(transaction.run, may_be_done=transaction.may_be_done)
+
+    def _transaction(self, writes: Sequence[Write]) -> Transaction:
+        now = time.time()
+        for write in writes:
+            check_write(write, self._table.max_key, now)
+        return Transaction(writes, self._statements, is_exact=self._table.is_exact)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        after = None if cursor is None else key_before(cursor, prefix)
+        rows = await self._opened.run(Connection.fetch, self._statements.names(prefix, limit + 1, after))
+        keys = [decoded(name) for (name,) in rows]
+        return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
+
+
+def _value_or_error(key: str, row: Row | None) -> StoredValue | StoreError | None:
+    if row is None:
+        return None
+    try:
+        return stored_value(key, row)
+    except StoreError as error:
+        return error
