@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 import urllib.error
@@ -267,3 +268,15 @@ def test_check_and_run_refuse_in_the_same_words(tmp_path: Path) -> None:
             assert (pannier.out + pannier.err).splitlines() == expected
         finally:
             pannier.close()
+
+
+def test_retries_without_a_limit_do_not_outlast_the_sidecar(serve: Any, proxy: ThreadedProxy) -> None:
+    with serve("--dapr-graceful-shutdown-seconds", 1, retry={"duration": "1h", "policy": "exponential"}) as pannier:
+        proxy.go_away("refused")
+        call = threading.Thread(target=lambda: pytest.raises(OSError, read, pannier, "k"))
+        call.start()
+        pannier.until(lambda: metrics(pannier, "dapr_resiliency_activations_total").get(labels("retry")))
+        pannier.send(signal.SIGTERM)
+        assert pannier.end() == 0
+        call.join(PATIENCE)
+        assert "Traceback" not in pannier.err and "never retrieved" not in pannier.err
