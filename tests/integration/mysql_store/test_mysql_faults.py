@@ -10,7 +10,7 @@ import pytest
 from servers.eventually import eventually, until
 from servers.faulty_proxy import FaultyProxy
 from servers.load import Load
-from servers.lost_answers import answer_held, lost
+from servers.lost_answers import answer_held, lost, outcome
 from servers.mysql_server import SCHEMA, MySQLServer, running
 from servers.opened_store import opening
 from servers.processes import free_port
@@ -167,3 +167,23 @@ async def test_tls_is_spoken_and_its_authority_checked(tmp_path) -> None:
             }.items():
                 with pytest.raises(StoreRefusedError, match=words):
                     await open_one("v1", connectionString=server.dsn(parameters=parameters), pemPath=None)
+
+
+async def test_a_transaction_that_was_given_up_before_its_commit_does_not_happen_later(
+    server: MySQLServer, open_store
+) -> None:
+    with FaultyProxy(server.port) as proxy:
+        far = await open_store(connectionString=f"root@tcp({proxy.address})/", maxConns=1, timeout=1.0)
+        await eventually(lambda: far.set(Set("k", b"0")))
+        for call in (
+            far.transact([Set("k", b"1"), Set("new", b"1")]),
+            far.bulk_write([Set("new", b"1", if_absent=True), Set("newer", b"1", if_absent=True)]),
+        ):
+            proxy.hold_answers()
+            fault = await outcome(call)
+            fault = fault[0] if isinstance(fault, list) else fault
+            assert type(fault) is StoreUnavailableError
+            proxy.heal()
+            found = await eventually(lambda: far.get(Get("k")))
+            assert found is not None and found.value == b"0"
+            assert await eventually(lambda: far.get(Get("new"))) is None

@@ -123,7 +123,7 @@ class Pool:
         raise AssertionError("the loop returns or raises")
 
     async def _on(self, connection: Connection, work: Coroutine[Any, Any, Result]) -> Result:
-        """Await work on a connection. If the caller gives up, the work goes on, and the connection stays taken."""
+        """Await work on a connection. If the caller gives up, the statement goes on, and the connection stays taken."""
         task = asyncio.create_task(work)
         try:
             return await asyncio.shield(task)
@@ -258,7 +258,11 @@ class Pool:
                 self._discard_idle()
 
     def _abandon(self, connection: Connection, work: asyncio.Task[Any]) -> None:
-        """Keep a connection taken until the server has ended the statement that no caller waits for any more."""
+        """Keep a connection taken until the server has ended the statement that no caller waits for any more.
+
+        No further statement is sent: a transaction that was not asked to commit must not be committed later.
+        """
+        connection.give_up()
         task = asyncio.create_task(self._settle(connection, work))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
@@ -269,7 +273,7 @@ class Pool:
                 await asyncio.wait([work])
                 failure = None if work.cancelled() else work.exception()
                 if failure is None or not errors.is_lost(failure):
-                    await connection.rollback()
+                    await connection.settle()
         except (*errors.ERRORS, StoreError):
             work.cancel()
             self._discard(connection)

@@ -15,7 +15,7 @@ import aiomysql
 from pymysql.constants import CLIENT
 
 from pannier_sidecar.network import answers
-from pannier_sidecar.state.errors import StoreRefusedError
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 
 from .errors import ERRORS, BrokenProtocolError, PlainPasswordError, TLSMissingError
 
@@ -95,6 +95,7 @@ class Connection:
         self._raw = raw
         self._max_statement = max_statement
         self._is_in_transaction = False
+        self._is_given_up = False
         self.opened_at = self.used_at = get_running_loop().time()
         """When it was opened and last given back, on the loop's clock."""
 
@@ -132,14 +133,25 @@ class Connection:
     async def rollback(self) -> None:
         """Undo the transaction, if one is open."""
         if self._is_in_transaction:
-            await self._query("ROLLBACK")
+            await query(self._raw, "ROLLBACK")
             self._is_in_transaction = False
+
+    def give_up(self) -> None:
+        """Refuse further statements of the call that uses the connection, COMMIT among them."""
+        self._is_given_up = True
+
+    async def settle(self) -> None:
+        """Make the connection ready for another call, after one that was given up has ended."""
+        await self.rollback()
+        self._is_given_up = False
 
     async def check(self) -> None:
         """Return if the server answers."""
         await self._query("DO 1")
 
     async def _query(self, statement: str) -> None:
+        if self._is_given_up:
+            raise StoreUnavailableError("the caller has given the call up")
         if len(statement) >= self._max_statement:
             raise StoreRefusedError(
                 f"a value is too large for the server, which takes statements of {self._max_statement >> 10} KiB; "

@@ -11,7 +11,7 @@ import aiomysql
 from pannier_sidecar.state.errors import StoreRefusedError
 
 from .errors import code_of
-from .layout import EXACT, MAX_KEY, Table, bytes_of, decoded, text
+from .layout import EXACT, MAX_KEY, Table, bytes_of, decoded, raw, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,8 +103,7 @@ class Schema:
         }
 
     def _of(self, table: str) -> str:
-        schema, name = text(self._settings.schema), text(table)
-        return f"{bytes_of('TABLE_SCHEMA')} = {bytes_of(schema)} AND {bytes_of('TABLE_NAME')} = {bytes_of(name)}"
+        return f"{_is_named('TABLE_SCHEMA', self._settings.schema)} AND {_is_named('TABLE_NAME', table)}"
 
     def _check_columns(self, columns: Mapping[str, tuple[str, str, str]]) -> None:
         for name, kinds in _WANTED.items():
@@ -129,7 +128,7 @@ class Schema:
     async def _make(self, connection: Connection, collation: str) -> None:
         try:
             if not await connection.fetch(
-                f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {text(self._settings.schema)}"
+                f"SELECT 1 FROM information_schema.SCHEMATA WHERE {_is_named('SCHEMA_NAME', self._settings.schema)}"
             ):
                 await connection.execute(_DATABASE.format(schema=f"`{self._settings.schema}`"))
             for table in self._tables(collation, self.state, self.metadata):
@@ -167,3 +166,11 @@ class Schema:
             max_key,
             collation,
         )
+
+
+def _is_named(column: str, name: str) -> str:
+    """Return the SQL that compares a name, with regard to case if the server's own names have it.
+
+    `=` ignores case. Without it the server would open all tables to find the name.
+    """
+    return f"{column} = {text(name)} AND (@@lower_case_table_names > 0 OR {bytes_of(column)} = {raw(name)})"
