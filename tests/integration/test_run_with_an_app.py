@@ -151,6 +151,16 @@ def test_processes_of_the_app_end_with_it(run_app: RunApp) -> None:
     assert pannier.end() == 143
 
 
+def test_what_a_shell_has_started_in_the_background_ends_at_an_interrupt_too(run_app: RunApp) -> None:
+    pannier = run_app("", command=["sh", "-c", "sleep 600 & echo up $!; wait"])
+    pannier.until_says("== APP == up")
+    child = pannier.out.partition("== APP == up ")[2].split()[0]
+    pannier.send(signal.SIGINT)
+    assert pannier.end() == 130
+    state = Path(f"/proc/{child}/stat")
+    pannier.until(lambda: not state.exists() or ") Z " in state.read_text(), "the end of the child")
+
+
 def test_a_call_to_shut_down_ends_the_app_too(run_app: RunApp) -> None:
     pannier = run_app(WAITS)
     pannier.until_says("== APP == up")

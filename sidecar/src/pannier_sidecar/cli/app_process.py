@@ -69,6 +69,7 @@ class AppProcess:
         self._process = process
         self._outputs = outputs
         self._keeper = keeper
+        self._is_asked_to_end = False
 
     @classmethod
     async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> AppProcess:
@@ -110,12 +111,15 @@ class AppProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Pass a signal on to the app and what it started."""
+        self._is_asked_to_end |= number in (signal.SIGINT, signal.SIGTERM)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
     async def wait(self) -> int:
         """Wait until the app and its output have ended; return its exit code, 128 + n after signal n."""
         code = await self._process.wait()
+        if self._is_asked_to_end:
+            self.send(signal.SIGTERM)  # what a shell starts in the background ignores SIGINT
         await asyncio.to_thread(self._keeper.release)
         for output in self._outputs:
             await asyncio.to_thread(output.finish, _LAST_OUTPUT)
