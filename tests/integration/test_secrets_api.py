@@ -93,7 +93,7 @@ def test_secrets_are_read_over_both_front_ends_and_are_seen_nowhere_else(serve: 
     said = page + pannier.call("/v1.0/metadata")[1] + pannier.call("/v1.0/healthz?verbose")[1]
     pannier.process.terminate()
     pannier.end()
-    assert CANARY not in said + pannier.out
+    assert CANARY not in said + pannier.out + pannier.err
 
 
 REFUSED = [

@@ -283,13 +283,19 @@ def secret_problems(component: Component, known_secrets: Mapping[str, Collection
             yield warning(metadata_path(item.name, "secretKeyRef", "key"), message, advice)
 
 
-def secret_store_problems(component: Component, others: Iterable[Component]) -> Iterator[Problem]:
+def secret_store_problems(component: Component, others: Collection[Component]) -> Iterator[Problem]:
     """Yield a problem if references name a secret store that is not among the other components."""
     if component.reads_kubernetes_secrets or all(item.secret is None for item in component.metadata):
         return
     wanted = component.secret_store or ""
     stores = [other.name for other in others if is_served(other) and not other.is_state_store]
     if wanted not in stores:
+        unserved = next((other.type for other in others if other.name == wanted and not other.is_state_store), None)
+        if unserved is not None:
+            message = f"the secret store {quoted(wanted)} is of type {quoted(unserved)}, which Pannier does not serve"
+            advice = f"use one of type {listed(catalogue.known_names('secretstores.'), 'or')}, or Kubernetes Secrets"
+            yield warning("auth.secretStore", message, advice)
+            return
         message = f"there is no secret store {quoted(wanted)} yet"
         advice = "add its component, or remove auth to read Kubernetes Secrets"
         yield warning("auth.secretStore", message, _instead(wanted, stores, advice))

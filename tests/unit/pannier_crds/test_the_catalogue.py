@@ -26,7 +26,12 @@ def test_names_are_those_of_the_modules() -> None:
 def test_names_of_state_stores_come_first() -> None:
     stores = catalogue.known_names("state.")
     assert "state.redis" in stores
-    assert catalogue.known_names() == (*stores, "secretstores.local.env", "secretstores.local.file")
+    assert catalogue.known_names() == (
+        *stores,
+        "secretstores.hashicorp.vault",
+        "secretstores.local.env",
+        "secretstores.local.file",
+    )
 
 
 @each_row("kind", TYPES)

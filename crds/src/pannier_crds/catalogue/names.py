@@ -19,6 +19,7 @@ MODULES: Final = {
     "state.redis": "redis",
     "state.sqlite": "sqlite",
     "state.sqlite3": "sqlite",
+    "secretstores.hashicorp.vault": "hashicorp_vault",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

@@ -159,7 +159,7 @@ def _problems_of(
     rivals = NamespaceComponents([*others, old] if old is not None else others)
     staying = [rival for rival in rivals.accepted() if rival.name != component.name]
     yield from conflicts_with(component, staying)
-    yield from secret_store_problems(component, rivals.accepted())
+    yield from secret_store_problems(component, rivals.accepted_or_left())
     for name, why in settings_without_effect(component):
         yield warning(metadata_path(name), f"{quoted(name)} has no effect, because {why}")
 

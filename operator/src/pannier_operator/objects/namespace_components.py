@@ -79,6 +79,11 @@ class NamespaceComponents:
     def member(self, name: str) -> Member | None:
         return next((member for member in self.members if member.name == name), None)
 
+    def accepted_or_left(self) -> list[Component]:
+        """Return the components that may be delivered, and those of types that Pannier does not serve."""
+        known = [(member.component, member.accepted) for member in self.members]
+        return [component for component, accepted in known if component and (accepted or not is_served(component))]
+
     def accepted(self) -> list[Component]:
         """Return the components that may be delivered."""
         return [component for member in self.members if (component := member.accepted) is not None]

@@ -168,7 +168,7 @@ def _resolved(member: Member, components: NamespaceComponents, secrets: Mapping[
     missing = [lack.problem for lack in unresolved_in(component, secrets)]
     if missing:
         return Finding("False", "SecretMissing", _joined(missing))
-    strange = list(secret_store_problems(component, components.accepted()))
+    strange = list(secret_store_problems(component, components.accepted_or_left()))
     if strange:
         return Finding("False", "SecretStoreMissing", _joined(strange))
     count = len(references_of(component))

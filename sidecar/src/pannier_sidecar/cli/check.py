@@ -22,7 +22,7 @@ from pannier_sidecar.loading.folder import (
     read_contents,
 )
 from pannier_sidecar.loading.folder import parse as parse_contents
-from pannier_sidecar.loading.local_secrets import ENVIRONMENT, FILE, EnvironmentSecrets
+from pannier_sidecar.loading.local_secrets import EnvironmentSecrets
 from pannier_sidecar.loading.secrets import SecretStores
 from pannier_sidecar.secret_reader import SecretMissingError
 
@@ -141,7 +141,7 @@ def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedCompon
     of them.
     """
     component = parsed.component
-    local = [other.component.name for other in among if other.component.type in (ENVIRONMENT, FILE)]
+    local = [other.component.name for other in among if _is_secret_store(other.component)]
     if component.reads_kubernetes_secrets and (component.secret_store or not local):
         return
     try:
@@ -150,6 +150,10 @@ def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedCompon
         for item in component.metadata:
             if item.secret is not None:
                 yield warning(metadata_path(item.name, "secretKeyRef"), str(missing))
+
+
+def _is_secret_store(component: Component) -> bool:
+    return is_served(component) and not component.is_state_store
 
 
 def _placed(parsed: ParsedComponent, problems: Iterable[Problem]) -> list[Verdict]:

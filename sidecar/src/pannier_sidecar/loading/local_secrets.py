@@ -58,6 +58,9 @@ class EnvironmentSecrets:
             )
         return value
 
+    def waits_for(self, reference: SecretKeyRef) -> str:
+        return ""
+
     async def read(self, name: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
         """Return the variable of that name, with the prefix before it."""
         return {name: self.secret(SecretKeyRef(name, name))}
@@ -90,6 +93,9 @@ class FileSecrets:
             if name in secrets:
                 return secrets[name]
         raise SecretMissingError(self._missing_message(reference, secrets))
+
+    def waits_for(self, reference: SecretKeyRef) -> str:
+        return ""
 
     async def read(self, name: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
         """Return the secret of that name: of a multi-valued file all its keys, otherwise its one text."""

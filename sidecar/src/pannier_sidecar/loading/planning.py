@@ -18,22 +18,26 @@ from pannier_crds.checks import are_rivals, is_served, problems_among, problems_
 from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.folder import INDEX_FILE
 from pannier_crds.problems import Problem, error, metadata_path, quoted
-from pannier_crds.secret import is_hidden, reveal
+from pannier_crds.secret import is_hidden
 from pannier_sidecar.loading.as_daprd import duplicates_of
+from pannier_sidecar.loading.chosen_settings import key_scheme, placed
 from pannier_sidecar.loading.encrypting import missing_package
 from pannier_sidecar.loading.folder import ParsedResiliency
+from pannier_sidecar.loading.opening_secrets import open_secret_stores, waiting
+from pannier_sidecar.loading.remote_secrets import RemoteSecretStores
 from pannier_sidecar.loading.resolving import ResolutionContext, resolve
-from pannier_sidecar.loading.secrets import SecretStores, described, open_secret_store
+from pannier_sidecar.loading.secrets import SecretStores
 from pannier_sidecar.loading.states import ComponentState, Refused, place
-from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme, refuse_tokens
+from pannier_sidecar.state.directory import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pannier_crds.catalogue import ComponentType, Setting
     from pannier_crds.component import Component
     from pannier_crds.resiliency_policies import StorePolicies
     from pannier_sidecar.loading.folder import InvalidDocument, ParsedComponent, Reading
+    from pannier_sidecar.state.keys import KeyScheme
 
 _SHARED_FIELDS: Final = frozenset(known.canonical_name for known in FIELDS)
 """Settings that the sidecar applies itself: changing them does not reopen the store."""
@@ -108,6 +112,8 @@ class Plan(Struct, frozen=True):
     secret_files: tuple[Path, ...] = ()
     secret_stores: tuple[ComponentState, ...] = ()
     secrets: SecretStores = SecretStores({})  # never changes
+    pending: tuple[Waiting, ...] = ()
+    """Components whose secrets have not been read yet."""
     skipped: tuple[str, ...] = ()
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
@@ -124,13 +130,18 @@ def plan(
     *,
     keys_as_written: bool = False,
     resiliencies: Sequence[ParsedResiliency] = (),
+    remote: RemoteSecretStores | None = None,
 ) -> Plan:
     """Decide what to serve. `serving` is what is served now: a store stays if its new version is invalid.
     `resiliencies` are those that count now.
 
     `keys_as_written` also accepts key schemes that may collide with another app's, so that their data can be moved.
+    `remote` keeps secret stores on other machines open; without it, components that refer to them wait.
     """
-    planning = _Planning(context, {desired.name: desired for desired in serving}, keys_as_written=keys_as_written)
+    served = {desired.name: desired for desired in serving}
+    remote = remote or RemoteSecretStores()
+    remote.begin_plan()
+    planning = _Planning(context, served, remote, keys_as_written=keys_as_written)
     planning.warn_of_foreign(reading.foreign)
     for invalid in reading.invalid:
         planning.refuse_invalid(invalid, reading.components)
@@ -144,6 +155,7 @@ def plan(
         if parsed.component.is_state_store:
             planning.judge(parsed)
     planning.end_conflicts()
+    remote.end_plan()
     decided = planning.result(duplicates_of(parsed.component for parsed in visible) if context.is_daprd else ())
     if reading.resiliencies or reading.invalid_resiliencies or resiliencies:
         from pannier_sidecar.loading.resiliency_planning import with_policies  # few folders have a Resiliency
@@ -154,13 +166,20 @@ def plan(
 
 class _Planning:
     def __init__(
-        self, context: ResolutionContext, serving: Mapping[str, DesiredStore], *, keys_as_written: bool = False
+        self,
+        context: ResolutionContext,
+        serving: Mapping[str, DesiredStore],
+        remote: RemoteSecretStores,
+        *,
+        keys_as_written: bool = False,
     ):
         self._context = context
+        self._remote = remote
         self._serving = serving
         self._keys_as_written = keys_as_written
         self._secrets = SecretStores({})
         self._secret_stores: list[ComponentState] = []
+        self._pending: list[Waiting] = []
         self._desired: list[DesiredStore] = []
         self._documents: dict[int, ParsedComponent] = {}  # id of a component -> its position
         self._refused: list[Refused] = []
@@ -177,6 +196,7 @@ class _Planning:
             self._secrets.files,
             tuple(self._secret_stores),
             self._secrets,
+            tuple(self._pending),
             tuple(self._skipped),
             duplicates,
         )
@@ -227,26 +247,12 @@ class _Planning:
 
     def open_secret_stores(self, others: Sequence[ParsedComponent]) -> None:
         """Open the valid secret stores. Of two with the same name neither is used: references would be ambiguous."""
-        stores = {}
-        files = []
         sound = [parsed for parsed in others if self._is_sound(parsed) and is_served(parsed.component)]
-        names = [parsed.component.name for parsed in sound]
-        for parsed in sound:
-            values, problems = resolve(parsed.component, self._context, None)
-            if names.count(parsed.component.name) > 1:
-                message = f"another secret store is called {quoted(parsed.component.name)}, so neither is used"
-                problems.append(error("metadata.name", message, "give one of the two another name"))
-            if problems:
-                self._refuse(parsed, problems)
-                continue
-            environment = self._context.environment
-            store, file = open_secret_store(parsed.component, values, environment, Path(parsed.source).parent)
-            stores[parsed.component.name] = store
-            self._secret_stores.append(described(parsed.component, store))
-            if file is not None:
-                files.append(file)
-        refused = {parsed.component.name for parsed in others if is_served(parsed.component)} - stores.keys()
-        self._secrets = SecretStores(stores, files, refused)
+        names = [parsed.component.name for parsed in others if is_served(parsed.component)]
+        opened = open_secret_stores(sound, names, self._context, self._remote)
+        for parsed, problems in opened.refused:
+            self._refuse(parsed, problems)
+        self._secrets, self._secret_stores = opened.stores, opened.states
 
     def judge(self, parsed: ParsedComponent) -> None:
         """Plan to serve a state store, or refuse it."""
@@ -255,12 +261,16 @@ class _Planning:
         component = parsed.component
         component_type = catalogue.component_type(component.type, component.version)
         assert component_type is not None, "the checks refuse unknown types"
+        why = self._secrets.waits_for(component)
+        if why:
+            self._wait(component, why)
+            return
         values, problems = resolve(component, self._context, self._secrets)
         if not problems:
             settings, problems = catalogue.read_settings(component_type, values)
             problems = [problem for problem in problems if problem.is_error]
             problems += [
-                *_placed(component_type, settings, component, self._context),
+                *placed(component_type, settings, component, self._context),
                 *missing_package(settings),
                 *encryption_problems(component, settings),
             ]
@@ -270,7 +280,7 @@ class _Planning:
         for name, why in settings_without_effect(component):
             self._warnings.append(f"{parsed.source}: {component.name}: {name} has no effect: {why}")
         try:
-            keys = _key_scheme(component, settings, self._context, as_written=self._keys_as_written)
+            keys = key_scheme(component, settings, self._context, as_written=self._keys_as_written)
         except ValueError as wrong:
             message, _, advice = str(wrong).partition("; ")
             if is_hidden(settings["keyPrefix"]):  # its text would be quoted
@@ -281,6 +291,14 @@ class _Planning:
             return
         self._documents[id(component)] = parsed
         self._desired.append(DesiredStore(component, parsed.source, component_type, settings, keys))
+
+    def _wait(self, component: Component, why: str) -> None:
+        """Serve what is served now until the secrets of its latest version have been read."""
+        kept = self._serving.get(component.name)
+        if kept is not None:
+            self._keep(kept, (), note=f"its latest version waits for {why}")
+        elif all(other.name != component.name for other in self._pending):
+            self._pending.append(waiting(component, why))
 
     def end_conflicts(self) -> None:
         """Refuse components until no two conflict.
@@ -365,38 +383,4 @@ def _why_hidden(component: Component, context: ResolutionContext) -> str:
     return (
         f"it exists, but in namespace {quoted(component.namespace or '')}, and app {quoted(context.app_id)} "
         f"runs in {quoted(context.namespace or '')}: write a component for that namespace"
-    )
-
-
-def _placed(
-    component_type: ComponentType, settings: dict[str, Setting], component: Component, context: ResolutionContext
-) -> Iterator[Problem]:
-    """Give an embedded database without a file name a file in the user's data folder, as the catalogue promises."""
-    for name in (each.name for each in component_type.fields if each.names_a_file):
-        if settings.get(name) is not None:
-            continue
-        if context.is_daprd:
-            yield error(metadata_path(name), "missing connection string", "name a file; Dapr has no default either")
-        elif context.data_folder is None:
-            message = "no file is named, and there is no home folder to put one into"
-            yield error(metadata_path(name), message, "add it, or set HOME or XDG_DATA_HOME")
-        else:
-            settings[name] = str(context.data_folder / f"{component.name}.db")
-
-
-def _key_scheme(
-    component: Component, settings: Mapping[str, Setting], context: ResolutionContext, *, as_written: bool
-) -> KeyScheme:
-    """Return the key scheme. Raises ValueError if stored keys could be another app's."""
-    written = component.setting("keyPrefix") or ""
-    if not as_written and ("{namespace}" in written or "{appID}" in written):
-        refuse_tokens(context.app_id, context.namespace if "{namespace}" in written else None)
-    return KeyScheme(
-        store=component.name,
-        app_id=context.app_id,
-        namespace=context.namespace,
-        strategy=reveal(settings["keyPrefix"]),
-        separator=DASH if settings["keyScheme"] == "dash" else SEPARATOR,
-        holds_actors=settings["actorStateStore"] is True,
-        as_written=as_written,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_crds import catalogue
 from pannier_crds.folder import KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE
 from pannier_crds.problems import listed, quoted
-from pannier_crds.secret import Secret, reveal
+from pannier_crds.secret import reveal
 from pannier_sidecar.loading.local_secrets import ENVIRONMENT, DeliveredSecrets, EnvironmentSecrets, FileSecrets
 from pannier_sidecar.loading.states import ComponentState
 from pannier_sidecar.secret_reader import SecretMissingError, SecretSource
@@ -17,9 +18,12 @@ from pannier_sidecar.secret_reader import SecretMissingError, SecretSource
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pannier_crds.catalogue import Setting
     from pannier_crds.component import Component, SecretKeyRef
 
 KUBERNETES: Final = "kubernetes"
+_OF_THIS_MACHINE: Final = "local_secrets"
+"""The catalogue's module of the secret stores on this machine."""
 
 
 class SecretStore(SecretSource, Protocol):
@@ -34,6 +38,9 @@ class SecretStore(SecretSource, Protocol):
 
     def secret(self, reference: SecretKeyRef) -> str:
         """Return the secret. Raises SecretMissingError."""
+
+    def waits_for(self, reference: SecretKeyRef) -> str:
+        """Return why a reference cannot be resolved yet, but later; empty for every other reference."""
 
 
 class SecretStores:
@@ -53,6 +60,15 @@ class SecretStores:
         if store is not None:
             return store
         raise SecretMissingError(self._advice(name))
+
+    def waits_for(self, component: Component) -> str:
+        """Return why references of a component cannot be resolved yet; empty if none has to wait."""
+        reasons = []
+        for item in component.metadata:
+            if item.literal is None and not item.env and item.secret is not None:
+                with suppress(SecretMissingError):  # which resolving them reports
+                    reasons.append(self.find(component.secret_store).waits_for(item.secret))
+        return next(filter(None, reasons), "")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SecretStores) and self._stores == other._stores and self._refused == other._refused
@@ -99,17 +115,19 @@ def described(component: Component, store: SecretStore) -> ComponentState:
     return ComponentState(component.name, store.type, component.version, "ready", capabilities=store.capabilities)
 
 
-def open_secret_store(
-    component: Component, values: Mapping[str, str | Secret], environment: Mapping[str, str], folder: Path | None
+def is_local(component: Component) -> bool:
+    """Return whether a secret store is on this machine."""
+    return catalogue.module_of(component.type) == _OF_THIS_MACHINE
+
+
+def open_local(
+    component: Component, settings: Mapping[str, Setting], environment: Mapping[str, str], folder: Path | None
 ) -> tuple[SecretStore, Path | None]:
-    """Return the secret store of a valid component, and the file that it reads.
+    """Return a secret store of this machine, and the file that it reads.
 
     A relative `secretsFile` is looked up in the working directory, as in Dapr, and then in the component file's folder.
     """
-    component_type = catalogue.component_type(component.type, component.version)
-    assert component_type is not None, "a component of an unknown type is refused before"
-    settings, _ = catalogue.read_settings(component_type, values)
-    if component_type.name == ENVIRONMENT:
+    if component.type.lower() == ENVIRONMENT:
         return EnvironmentSecrets(environment, reveal(settings["prefix"])), None
     # The methods of Path raise for unknown users and for names that are too long.
     path = Path(os.path.expanduser(reveal(settings["secretsFile"])))

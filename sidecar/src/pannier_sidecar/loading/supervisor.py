@@ -12,6 +12,7 @@ from pannier_sidecar.loading.as_daprd import duplicates_message, log_refused
 from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle, never
 from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.remote_secrets import RemoteSecretStores
 from pannier_sidecar.loading.states import ComponentPhase, ComponentState
 from pannier_sidecar.state.directory import Directory
 from pannier_sidecar.state.errors import StoreError
@@ -50,6 +51,8 @@ class StoreSupervisor:
         self._context = context if self._watch else replace(context, is_daprd=False)
         self._observer = observer
         self._poll_interval = poll_interval
+        self._reading: Reading | None = None
+        self._remote = RemoteSecretStores(self._plan_again)
         self._plan = Plan()
         self._lifecycles: dict[str, StoreLifecycle] = {}
         self._retiring: dict[asyncio.Task[None], OpenStore] = {}
@@ -79,6 +82,7 @@ class StoreSupervisor:
     def start(self) -> None:
         """Start opening the stores that `read` found, and watching for changes. Call within the event loop."""
         self._log_problems()
+        self._remote.start()
         self._reconcile()
         if self._watch is not None:
             self._begin_watching(self._watch)
@@ -87,6 +91,7 @@ class StoreSupervisor:
         """Wait until each store is open, for at most `patience` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
+                await self._remote.wait_settled()
                 for lifecycle in list(self._lifecycles.values()):
                     await lifecycle.is_settled.wait()
 
@@ -98,6 +103,7 @@ class StoreSupervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._remote.stop()
         open_stores = [lifecycle.current for lifecycle in self._lifecycles.values() if lifecycle.current]
         open_stores += self._retiring.values()
         for task in self._retiring:
@@ -113,6 +119,11 @@ class StoreSupervisor:
     def states(self) -> list[ComponentState]:
         """Return the state of every component, sorted by name."""
         states = [_state_of(lifecycle) for lifecycle in self._lifecycles.values()]
+        states += [
+            ComponentState(each.name, each.type, each.version, "waiting", each.why)
+            for each in self._plan.pending
+            if each.name not in self._lifecycles
+        ]
         for refused in self._plan.refused:
             if refused.name not in self._lifecycles:
                 name = refused.name or refused.source
@@ -200,12 +211,20 @@ class StoreSupervisor:
             for lifecycle in self._lifecycles.values()
         ]
         before = self._plan.resiliencies
-        self._plan = plan(reading, self._context, serving, resiliencies=before)
+        self._reading = reading
+        self._plan = plan(reading, self._context, serving, resiliencies=before, remote=self._remote)
         for parsed in self._plan.resiliencies:
             if parsed.resiliency not in [earlier.resiliency for earlier in before]:
                 self._observer.resiliency_loaded(parsed.resiliency.name, parsed.resiliency.namespace or "")
         if self._watch is not None:
             self._watch.also_watch(self._plan.secret_files)
+
+    def _plan_again(self) -> None:
+        """Decide again what to serve, because secrets that were read have changed."""
+        if self._reading is not None:
+            self._make_plan(self._reading)
+            self._log_problems()
+            self._reconcile()
 
     def _log_problems(self) -> None:
         """Log each problem once, one line per component."""
@@ -261,7 +280,7 @@ class StoreSupervisor:
         self.directory = Directory(
             self._context.app_id,
             [lifecycle.current.served for lifecycle in lifecycles if lifecycle.current is not None],
-            [lifecycle.waiting() for lifecycle in lifecycles if lifecycle.current is None],
+            [*self._plan.pending, *(lifecycle.waiting() for lifecycle in lifecycles if lifecycle.current is None)],
             hidden,
             seen_from=self._context.sees,
         )

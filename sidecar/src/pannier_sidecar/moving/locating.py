@@ -30,6 +30,11 @@ def locate(where: str, context: ResolutionContext, *, keys_as_written: bool = Fa
     verdict = plan(reading, context, keys_as_written=keys_as_written)
     if wrong := [line for refused in verdict.refused for line in refused.lines()]:
         raise MoveError("\n".join(wrong))
+    for waiting in verdict.pending:
+        raise MoveError(
+            f"{path}: {waiting.name} takes secrets from a store on another machine, which only a "
+            "running sidecar reads; write a copy of the component with envRef or secretstores.local.file, and name that"
+        )
     for hidden in verdict.hidden:
         raise MoveError(f"{path}: {hidden.name}: {hidden.why}")
     if not verdict.desired:

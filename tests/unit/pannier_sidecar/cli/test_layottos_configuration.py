@@ -114,7 +114,7 @@ def test_kubernetes_secrets_need_no_component() -> None:
         (
             references(store_name="vault"),
             "secretstores.hashicorp.nothing is not served; served are "
-            "'secretstores.local.env' and 'secretstores.local.file'",
+            "'secretstores.hashicorp.vault', 'secretstores.local.env' and 'secretstores.local.file'",
         ),
         (
             references(store_name="local.env"),

@@ -12,6 +12,7 @@ from unit.tables import each_row
 
 from pannier_crds import catalogue
 from pannier_sidecar import stores
+from pannier_sidecar.secret_stores import hashicorp_vault
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
@@ -50,7 +51,8 @@ def test_every_extra_is_there_and_part_of_all() -> None:
     extras = tomllib.loads((ROOT / "sidecar" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     [everything] = extras.pop("all")
     assert sorted(everything.removeprefix("pannier-sidecar[").removesuffix("]").split(",")) == sorted(extras)
-    assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - {"encryption", "otel"}
+    of_no_store = {"encryption", "otel", hashicorp_vault.EXTRA}
+    assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - of_no_store
 
 
 @pytest.mark.parametrize("store_type", ["state.nothing", "secretstores.local.env", "nothing"])
