@@ -105,8 +105,9 @@ def test_error_codes_are_counted_under_daprs_name(serve: Serve) -> None:
 def test_a_call_over_grpc_that_names_no_store_is_refused(serve: Serve) -> None:
     pannier = serve()
     assert outcome(pannier.grpc_port(), DAPR, "GetState", key="k")[0] is grpc.StatusCode.INVALID_ARGUMENT
-    query = outcome(pannier.grpc_port(), DAPR, "QueryStateAlpha1", store_name="store")
-    assert query == (grpc.StatusCode.INTERNAL, "state store does not support querying")
+    code, text = outcome(pannier.grpc_port(), DAPR, "QueryStateAlpha1", store_name="store", query="[]")
+    assert code is grpc.StatusCode.INTERNAL
+    assert text.startswith("state store store query failed: failed to parse JSON query body: ")
 
 
 def test_the_log_reports_a_shutdown_in_daprs_words(serve: Serve) -> None:

@@ -39,6 +39,8 @@ CODES_OF_REASON = {
     "DAPR_STATE_ILLEGAL_KEY": "ERR_MALFORMED_REQUEST",
     "DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED": "ERR_STATE_STORE_NOT_SUPPORTED",
     "PANNIER_STATE_NOT_READY": "ERR_STATE_STORE_NOT_READY",
+    "DAPR_STATE_QUERY_FAILED": "ERR_STATE_QUERY",
+    "DAPR_STATE_QUERYING_NOT_SUPPORTED": "ERR_STATE_STORE_NOT_SUPPORTED",
     "PANNIER_STATE_LISTING_NOT_SUPPORTED": "ERR_STATE_STORE_NOT_SUPPORTED",
 }
 CODES_OF_TEXT = {
@@ -163,6 +165,12 @@ class DaprGrpcClient(GrpcClient):
             if one.item.value is not None:
                 step.value.value = one.item.value
         self.call("ExecuteActorStateTransaction", request)
+
+    def query(self, store: str | None, query: str) -> tuple[list[Entry], str | None]:
+        request = message("dapr.proto.runtime.v1.QueryStateRequest")(store_name=store, query=query)
+        found = self.call("QueryStateAlpha1", request)
+        entries = [Entry(each.key, Found(each.data, each.etag), each.error or None) for each in found.results]
+        return entries, found.token or None
 
     # --- Pannier's own service ----------------------------------------------------------------------------------------
 

@@ -122,6 +122,13 @@ class HttpClient:
         answer = self._ok("GET", _alpha(path(store)) + "/keys" + _query(query))
         return [_entry(entry) for entry in answer.json["keys"]], answer.json["cursor"]
 
+    def query(self, store: str | None, query: str) -> tuple[list[Entry], str | None]:
+        answer = self._ok("POST", _alpha(path(store)) + "/query", query)
+        if answer.status == 204:
+            return [], None
+        assert answer.json["results"]
+        return [_entry(entry) for entry in answer.json["results"]], answer.json.get("token")
+
     def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
         answer = self.call("POST", _alpha(path(store)) + "/bulk-delete", _array(_item(item) for item in items))
         results = answer.json["results"]

@@ -159,6 +159,10 @@ class ActorApi(StateApi, Protocol):
         actors: bool = False,
     ) -> tuple[list[Entry], str | None]: ...
 
+    def query(self, store: str | None, query: str) -> tuple[list[Entry], str | None]:
+        """Return what was found, and the token of the next page."""
+        ...
+
     def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
         """Return each item's key, and the code of its error."""
         ...

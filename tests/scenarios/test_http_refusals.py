@@ -41,11 +41,14 @@ def test_a_key_with_the_separator_is_refused(http: HttpClient) -> None:
     assert answer.json["details"] == [violation, resource("statestore"), info("DAPR_STATE_ILLEGAL_KEY", None)]
 
 
-def test_queries_are_refused(http: HttpClient) -> None:
-    answer = http.call("POST", "/v1.0-alpha1/state/statestore/query", "{}")
-    assert (answer.status, answer.json["errorCode"]) == (400, "ERR_STATE_STORE_NOT_SUPPORTED")
-    assert answer.json["message"].startswith("state store does not support querying; ")
-    assert answer.json["details"] == [resource("statestore"), info("DAPR_STATE_QUERYING_NOT_SUPPORTED", None)]
+def test_a_query_that_cannot_be_read_is_refused(http: HttpClient) -> None:
+    answer = http.call("POST", "/v1.0-alpha1/state/statestore/query", '{"filter": {"LIKE": {"a": "b"}}}')
+    assert (answer.status, answer.json["errorCode"]) == (400, "ERR_STATE_QUERY")
+    assert answer.json["message"] == (
+        "state store statestore query failed: failed to parse JSON query body: $.filter.LIKE is no operator; "
+        "write one of EQ, NEQ, GT, GTE, LT, LTE, IN, AND, OR, in capitals"
+    )
+    assert answer.json["details"] == [resource("statestore"), info("DAPR_STATE_QUERY_FAILED", None)]
 
 
 def test_a_store_that_is_not_ready(http: HttpClient) -> None:
@@ -185,7 +188,7 @@ def test_profile_dapr_answers_with_its_own_statuses(dapr: HttpClient, key: str) 
     assert dapr.call("DELETE", path("statestore", key), If_Match="4711").status == 409
     assert dapr.call("POST", SAVE + "/transaction", stale).status == 500
     assert dapr.call("DELETE", path("statestore", key)).status == 204
-    assert dapr.call("POST", "/v1.0-alpha1/state/statestore/query", "{}").status == 500
+    assert dapr.call("POST", "/v1.0-alpha1/state/statestore/query", "[]").status == 500
     assert dapr.call("GET", path("nowhere", key)).status == 400
 
 

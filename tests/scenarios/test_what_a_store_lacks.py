@@ -47,3 +47,12 @@ def test_a_store_that_cannot_list_its_keys_says_so(here: World) -> None:
         here.http.keys("statestore")
     assert refused.value.kind is Kind.NOT_SUPPORTED
     assert "statestore" in str(refused.value)
+
+
+@pytest.mark.every_store
+@pytest.mark.lacks(Feature.KEYS_LIKE)
+def test_a_store_that_cannot_list_its_keys_has_no_queries(here: World) -> None:
+    for front_end in (here.http, here.dapr_grpc):
+        with pytest.raises(Refused, match="state store does not support querying") as refused:
+            front_end.query("statestore", "{}")
+        assert refused.value.code == "ERR_STATE_STORE_NOT_SUPPORTED"

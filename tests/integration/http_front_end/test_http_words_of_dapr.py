@@ -111,10 +111,10 @@ REFUSALS = {
         1,
     ),
     "query": (
-        request("POST", "/v1.0-alpha1/state/s/query", b"{}"),
+        request("POST", "/v1.0-alpha1/state/s/query", b"[]"),
         500,
-        "ERR_STATE_STORE_NOT_SUPPORTED",
-        "state store does not support querying",
+        "ERR_STATE_QUERY",
+        "state store s query failed: failed to parse JSON query body: $ has to be an object",
         2,
     ),
     "reserved actor": (

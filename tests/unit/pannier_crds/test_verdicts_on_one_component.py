@@ -426,7 +426,7 @@ def test_settings_without_effect_are_told_apart_from_problems() -> None:
     judged = component(HOST, MetadataItem("PoolSize", "3"), MetadataItem("queryIndexes", "[]"))
     assert settings_without_effect(judged) == [
         ("PoolSize", "all calls share one connection, so there is no pool to set"),
-        ("queryIndexes", "state is not queried, so no index is made"),
+        ("queryIndexes", "a query reads the values, so no index is made"),
     ]
     assert settings_without_effect(component(type="pubsub.redis")) == []
 

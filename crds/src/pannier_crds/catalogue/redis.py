@@ -11,7 +11,7 @@ from pannier_crds.catalogue.model import ComponentType, Field
 from pannier_crds.catalogue.timeouts import timeout
 
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
-_NO_QUERIES: Final = "state is not queried, so no index is made"
+_NO_QUERIES: Final = "a query reads the values, so no index is made"
 _TOKENS_REFUSED: Final = (
     "signing in with a token is not served",
     "take this field out and write redisUsername and redisPassword",

@@ -27,6 +27,7 @@ from .encoding import (
     choice,
     expiry,
     get_response,
+    query_item,
     store_and_key,
     value_message,
 )
@@ -165,7 +166,8 @@ class StateMethods:
         return Empty()
 
     async def query(self, request: messages.QueryStateRequest) -> Struct:
-        raise self._service.query(request.store_name or self._unnamed)
+        found = await self._service.queries.run(request.store_name or self._unnamed, request.query.encode())
+        return messages.QueryStateResponse(await self._each(query_item, found.items), found.token or "")
 
 
 def _empty(_: None) -> bytes:

@@ -8,7 +8,7 @@ from ..protobuf import decode, encode, read_pair, write_pair
 from ..state.errors import MalformedRequestError, UnknownOperationError
 from ..state.requests import Concurrency, Consistency, WriteItem
 from ..state.store import rfc3339
-from .messages import BulkStateItem, GetStateResponse, StateItem
+from .messages import BulkStateItem, GetStateResponse, QueryStateItem, StateItem
 
 if TYPE_CHECKING:
     from ..state.bulk_reads import BulkItem
@@ -133,6 +133,13 @@ def bulk_item(item: BulkItem) -> BulkStateItem:
     if (value := item.found) is None:
         return BulkStateItem(item.key)
     return BulkStateItem(item.key, value.value, value.etag, metadata=expiry(value))
+
+
+def query_item(item: BulkItem) -> QueryStateItem:
+    """Return an item for the answer to a query."""
+    if (value := item.found) is None:
+        return QueryStateItem(item.key, error=item.error or "")
+    return QueryStateItem(item.key, value.value, value.etag)
 
 
 def expiry(value: StoredValue) -> dict[str, str]:

@@ -55,7 +55,17 @@ class QueryStateRequest(Struct, gc=False):
 class QueryStateResponse(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
+    results: Annotated[list[QueryStateItem], 1] = []
     token: Annotated[str, 2] = ""
+
+
+class QueryStateItem(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    key: Annotated[str, 1] = ""
+    data: Annotated[bytes, 2] = b""
+    etag: Annotated[str, 3] = ""
+    error: Annotated[str, 4] = ""
 
 
 class GetStateRequest(Struct, gc=False):

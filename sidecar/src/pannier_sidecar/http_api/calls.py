@@ -29,7 +29,7 @@ from ..state.requests import (
 from .advice import on_if_match, on_path
 from .bounds import likely_items, likely_keys
 from .decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
-from .encoding import NO_CONTENT, error_answer, items_answer, refusal, value_answer
+from .encoding import NO_CONTENT, error_answer, items_answer, query_answer, refusal, value_answer
 from .key_calls import KeyCalls
 from .messages import JSON, TEXT, Answer
 from .paths import Operation, PathTree, paths_of, tidied
@@ -273,7 +273,7 @@ class HttpApi:
         return await self._key_calls.bulk_delete(store, items)
 
     async def _query(self, call: Call, store: str | None) -> Answer:
-        raise self.service.query(store)
+        return await query_answer(await self.service.queries.run(store, call.body), self.service.pace)
 
     async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
         value = await self.service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))

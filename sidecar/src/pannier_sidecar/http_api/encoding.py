@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..state.key_lists import ListedKeys
     from ..state.listing import Owner
     from ..state.pacing import Pace
+    from ..state.querying import Results
     from ..state.requests import WriteItem
     from ..state.store import StoredValue
     from .profiles import Profile
@@ -48,6 +49,13 @@ class KeysBody(Struct):
 
     keys: list[KeyBody]
     cursor: str | None = None
+
+
+class QueryBody(Struct, omit_defaults=True):
+    """A page of what a query has found."""
+
+    results: list[ItemBody]
+    token: str | None = None
 
 
 class DeletedBody(Struct):
@@ -103,6 +111,14 @@ def value_answer(value: StoredValue | None) -> Answer:
 async def items_answer(items: Sequence[BulkItem], pace: Pace) -> Answer:
     """Return the answer to a bulk get."""
     return Answer(200, msgspec.json.encode(await pace.each(_item_body, items)), JSON)
+
+
+async def query_answer(found: Results, pace: Pace) -> Answer:
+    """Return the answer to a query: 204 if nothing was found, as in Dapr."""
+    if not found.items and found.token is None:
+        return NO_CONTENT
+    bodies = await pace.each(_item_body, found.items)
+    return Answer(200, msgspec.json.encode(QueryBody(bodies, found.token)), JSON)
 
 
 async def keys_answer(listed: ListedKeys, pace: Pace) -> Answer:

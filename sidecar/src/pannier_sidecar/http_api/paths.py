@@ -70,7 +70,7 @@ STATE = (
         Operation.BULK_DELETE,
         "Delete several keys (an addition of Pannier's)",
     ),
-    Path(WRITE, "/v1.0-alpha1/state/{store}/query", Operation.QUERY, "Query values (refused: no store serves it)"),
+    Path(WRITE, "/v1.0-alpha1/state/{store}/query", Operation.QUERY, "Query the app's own values"),
 )
 DEFAULT_STORE = tuple(
     Path(

@@ -13,7 +13,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from ..state.requests import MAX_LIMIT
 from .docs_page import with_table
-from .encoding import BulkDeleteBody, DeletedBody, ErrorBody, ItemBody, KeysBody
+from .encoding import BulkDeleteBody, DeletedBody, ErrorBody, ItemBody, KeysBody, QueryBody
 from .messages import Call
 from .paths import Path, paths_of
 from .sent import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
@@ -103,7 +103,7 @@ BODIES = {
     "bulk_delete": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
     "transact": {"$ref": "#/components/schemas/Transaction"},
     "transact_actor_state": {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}},
-    "query": {"type": "object"},
+    "query": {"$ref": "#/components/schemas/Query"},
 }
 ANSWERS = {
     "get": {"description": "The value, byte for byte as it was saved"},
@@ -111,6 +111,7 @@ ANSWERS = {
     "bulk_get": {"type": "array", "items": {"$ref": "#/components/schemas/FoundItem"}},
     "keys": {"$ref": "#/components/schemas/KeysPage"},
     "bulk_delete": {"$ref": "#/components/schemas/BulkDelete"},
+    "query": {"$ref": "#/components/schemas/QueryPage"},
     "delete_actor_state": {"$ref": "#/components/schemas/DeletedKeys"},
     "get_secret": {"type": "object", "additionalProperties": {"type": "string"}},
     "get_secrets": {
@@ -129,6 +130,8 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
     if operation in ("get", "get_actor_state"):
         responses[200]["headers"] = {"ETag": {"schema": {"type": "string"}}}
         responses[204] = {"description": "The key is not there"}
+    if operation == "query":
+        responses[204] = {"description": "Nothing was found"}
     if operation in STATE_OPERATIONS or "actor" in operation:
         responses[400] = {"description": "The request is malformed, or the store missing", "content": error}
         responses[500] = {"description": "The store failed", "content": error}
@@ -192,12 +195,14 @@ def _describe_bodies(app: FastAPI, profile: Profile) -> None:
         "FoundItem": ItemBody,
         "KeysPage": KeysBody,
         "BulkDelete": BulkDeleteBody,
+        "QueryPage": QueryBody,
         "DeletedKeys": DeletedBody,
         "Error": ErrorBody,
     }
     schemas, components = msgspec.json.schema_components(
         named.values(), schema_hook=_schema_of_raw, ref_template="#/components/schemas/{name}"
     )
+    components["Query"] = {"type": "object"}
     for component in components.values():
         component.pop("additionalProperties", None)  # unknown fields are ignored, see `decoding`
     inline = app.openapi

@@ -19,8 +19,6 @@ from .errors import (
     BulkGetFailedError,
     MalformedActorCallError,
     OperationFailedError,
-    QueryNotSupportedError,
-    StateError,
     StoreError,
     TooManyOperationsError,
     TransactionFailedError,
@@ -30,6 +28,7 @@ from .errors import (
 from .items_in_flight import ItemsInFlight
 from .key_lists import KeyLists
 from .pacing import FEW, Pace
+from .querying import Queries
 from .requests import (
     STRONG,
     ActorGetRequest,
@@ -86,6 +85,7 @@ class StateService:
         """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
         """Both front ends use it for long work in calls."""
+        self.queries = Queries(self, limits, self._bytes_in_flight, self.pace)
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""
@@ -194,10 +194,6 @@ class StateService:
         if not served.supports(Feature.TRANSACTIONAL):
             raise TransactionsNotSupportedError(served.name)
         return served
-
-    def query(self, store: str | None) -> StateError:
-        """Return the refusal of the alpha query API: no store of ours serves it."""
-        return QueryNotSupportedError(self.directory.find(store).name)
 
     async def get_actor_state(self, request: ActorGetRequest) -> StoredValue | None:
         """Return the value of an actor's key, None if there is none."""

@@ -40,6 +40,7 @@ from pannier_sidecar.state.requests import (
     WriteItem,
 )
 from pannier_sidecar.state.service import StateService
+from pannier_sidecar.state.store import KeyPage, StoredValue
 
 ONE = WriteItem("k", b"1")
 TWO = WriteItem("l", b"2")
@@ -272,9 +273,19 @@ async def test_actor_types_of_the_workflow_engine_are_refused() -> None:
         await service.get_actor_state(ActorGetRequest("dapr.internal.x", "1", "k"))
 
 
-async def test_the_query_api_is_refused_with_what_to_use_instead() -> None:
-    service, _, _ = serving(ScriptedStore())
-    assert "GET /v1.0-alpha1/state/statestore/keys" in str(service.query(None))
+async def test_a_query_is_refused_while_the_store_is_away_or_a_value_cannot_be_read() -> None:
+    service, _, observer = serving(ScriptedStore(StoreUnavailableError("down")))
+    with pytest.raises(OperationFailedError, match="state store statestore query failed: down") as raised:
+        await service.queries.run(None, b"{}")
+    assert (raised.value.code, raised.value.http_status) == ("ERR_STATE_QUERY", 503)
+    assert observer.ended == [("statestore", "query", False)]
+    store = ScriptedStore()
+    store.pages = [KeyPage(["app||a", "app||b"], None)]
+    store.values = {"app||a": StoredValue(b"1", "1"), "app||b": StoreRefusedError("no key opens it")}
+    service, _, _ = serving(store)
+    with pytest.raises(OperationFailedError, match="query failed: key 'b': no key opens it; a query reads") as raised:
+        await service.queries.run(None, b"{}")
+    assert (raised.value.code, raised.value.http_status) == ("ERR_STATE_QUERY", 500)
 
 
 async def test_a_fault_that_may_pass_is_tried_again_as_the_item_says() -> None:

@@ -25,6 +25,7 @@
     │   └── NoStoreConfiguredError    no store at all
     ├── StoreNotReadyError            configured, but its server has not answered yet
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
+    ├── MalformedQueryError           it cannot be read, or would look through too much
     ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
     ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError
     ├── SecretFailedError             a secret store could not answer
@@ -46,6 +47,7 @@ from .of_calls import (
     IllegalKeyError,
     ListingNotSupportedError,
     MalformedActorCallError,
+    MalformedQueryError,
     MalformedRequestError,
     NoStoreConfiguredError,
     OverloadedError,
@@ -106,6 +108,7 @@ __all__ = [
     "KeyRefusedError",
     "ListingNotSupportedError",
     "MalformedActorCallError",
+    "MalformedQueryError",
     "MalformedRequestError",
     "NoStoreConfiguredError",
     "NotSupportedError",

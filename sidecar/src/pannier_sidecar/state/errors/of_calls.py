@@ -227,7 +227,7 @@ class TooManyOperationsError(StateError):
 
 
 class QueryNotSupportedError(StateError):
-    """The alpha query API; no store of ours serves it."""
+    """A query on a store that cannot enumerate its keys."""
 
     code = "ERR_STATE_STORE_NOT_SUPPORTED"
     reason = "DAPR_STATE_QUERYING_NOT_SUPPORTED"
@@ -237,8 +237,23 @@ class QueryNotSupportedError(StateError):
     def __init__(self, store: str) -> None:
         super().__init__(
             "state store does not support querying",
-            f"list keys with GET /v1.0-alpha1/state/{store}/keys?prefix= instead",
+            f"state store {store} can't list its keys, so they can't be looked through",
         )
+        self.resource = store
+
+
+class MalformedQueryError(StateError):
+    """A query that cannot be read, or that cannot be carried out whole."""
+
+    code = "ERR_STATE_QUERY"
+    reason = "DAPR_STATE_QUERY_FAILED"
+    http_status = 400
+    dapr_http_status = 500
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+    dapr_grpc_code = GrpcCode.INTERNAL
+
+    def __init__(self, store: str, why: str, advice: str = "") -> None:
+        super().__init__(f"state store {store} query failed: {why}", advice)
         self.resource = store
 
 
