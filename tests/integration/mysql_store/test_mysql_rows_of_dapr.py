@@ -159,6 +159,18 @@ async def test_the_example_serves_with_the_tables_and_the_rights_that_it_makes(s
     assert server.sql("SELECT id FROM shop.dapr_metadata") == (("last-cleanup",),)
 
 
+async def test_expired_rows_are_removed_whatever_the_time_of_the_last_removal_is(
+    server: MySQLServer, open_store
+) -> None:
+    store = await open_store(cleanupInterval=0.1)
+    for last in ("nonsense", "", "2020-01-01 00:00:00", "2099-01-01 00:00:00"):
+        server.sql("REPLACE INTO dapr_metadata VALUES ('last-cleanup', %s)", last, database=SCHEMA)
+        await store.set(Set("short", b"1", ttl=1))
+        async with asyncio.timeout(60):
+            while server.sql("SELECT id FROM state", database=SCHEMA):
+                await asyncio.sleep(0.05)
+
+
 async def test_a_user_without_the_right_to_make_tables_is_told_which_statements_to_run(
     server: MySQLServer, open_store
 ) -> None:

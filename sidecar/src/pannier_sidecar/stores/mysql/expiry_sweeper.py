@@ -26,11 +26,14 @@ class ExpirySweeper:
         """`sweep` is the statement that removes rows, up to the number at its end; `interval` in seconds."""
         self._pool = pool
         self._sweep = f"{sweep}{ROWS_AT_ONCE}"
-        # A little less than the interval, because other sidecars' clocks and pauses differ.
-        is_due = f"TIMESTAMPDIFF(SECOND, value, CURRENT_TIMESTAMP) >= {0.9 * interval:.3f}"
+        # A little less than the interval, because other sidecars' clocks and pauses differ. Times are compared as text:
+        # for a text that is no time, functions of time would fail. Dapr's are in the time zone of its session, so that
+        # only one that is a day ahead is taken for none.
+        due = f"CAST(CURRENT_TIMESTAMP(6) - INTERVAL {int(0.9 * interval * 1_000_000)} MICROSECOND AS CHAR)"
+        is_due = f"value <= {due} OR value > CAST(CURRENT_TIMESTAMP + INTERVAL 1 DAY AS CHAR)"
         self._claim = (
             f"INSERT INTO {metadata_table} (id, value) VALUES ('last-cleanup', CURRENT_TIMESTAMP) "
-            f"ON DUPLICATE KEY UPDATE value = IF({is_due} OR {is_due} IS NULL, CURRENT_TIMESTAMP, value)"
+            f"ON DUPLICATE KEY UPDATE value = IF({is_due}, CURRENT_TIMESTAMP, value)"
         )
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
