@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,13 +10,15 @@ import aiomysql
 from bare.calls import Calls
 from servers.database import Settings
 
+warnings.filterwarnings("ignore", category=aiomysql.Warning)  # the table is there already
+
 TABLE = (
     "CREATE TABLE IF NOT EXISTS bare (id VARCHAR(255) CHARACTER SET utf8mb4 PRIMARY KEY, value LONGBLOB NOT NULL, "
     "eTag VARCHAR(36) NOT NULL, expiredate TIMESTAMP NULL)"
 )
 READ = "SELECT value, eTag FROM bare WHERE id = %s AND (expiredate IS NULL OR expiredate > CURRENT_TIMESTAMP)"
 WRITE = (
-    "INSERT INTO bare (id, value, eTag) VALUES (%s, %s, UUID()) ON DUPLICATE KEY UPDATE "
+    "INSERT INTO bare (id, value, eTag) VALUES (%s, UNHEX(%s), UUID()) ON DUPLICATE KEY UPDATE "
     "value = VALUES(value), eTag = VALUES(eTag), expiredate = NULL"
 )
 
@@ -42,6 +45,6 @@ async def bare(settings: Settings) -> AsyncIterator[Calls]:
             return None if row is None else row[0]
 
         async def set(key: str, value: bytes) -> None:
-            await run(WRITE, key, value)
+            await run(WRITE, key, value.hex())  # with this PyMySQL, aiomysql fails for bytes
 
         yield get, set
