@@ -13,7 +13,7 @@ from servers.processes import wait_until
 from servers.redis_server import single
 from servers.vault_fake import VaultFake, vault
 
-Serve = Callable[[], Pannier]
+Serve = Callable[..., Pannier]
 OLD, NEW = "s3cret-canary-old", "s3cret-canary-new"
 VAULT = """
 apiVersion: dapr.io/v1alpha1
@@ -77,9 +77,9 @@ def folder(tmp_path: Path, fake: VaultFake) -> Path:
 def serve(folder: Path) -> Iterator[Serve]:
     started = []
 
-    def start() -> Pannier:
+    def start(*more: str) -> Pannier:
         flags = ["--app-id", "shop", "--resources-path", folder, "--dapr-http-port", "0", "--dapr-grpc-port", "0"]
-        started.append(Pannier("serve", *flags, "--log-level", "debug", environment={"TOKEN": "root"}))
+        started.append(Pannier("serve", *flags, "--log-level", "debug", *more, environment={"TOKEN": "root"}))
         return started[-1]
 
     yield start
@@ -93,9 +93,9 @@ def test_a_password_is_rotated_without_a_failed_call(
     with single(tmp_path / "redis") as redis, redis.client() as admin:
         admin.execute_command("ACL", "SETUSER", "shop", "on", f">{OLD}", f">{NEW}", "~*", "+@all")
         (folder / "store.yaml").write_text(STORE.format(host=redis.address))
-        pannier = serve()
+        pannier = serve("--profile", "dapr")
         saved = pannier.call("/v1.0/state/orders", "POST", '[{"key": "k", "value": 1}]')
-        assert saved[0] == 201
+        assert saved[0] == 204
         statuses: list[int] = []
         is_over = threading.Event()
 
@@ -107,7 +107,7 @@ def test_a_password_is_rotated_without_a_failed_call(
         loading.start()
         try:
             fake.secrets["secret/dapr/redis"] = {"password": NEW}
-            pannier.until(lambda: pannier.err.count("store orders (state.redis/v1) is ready") == 2, "it is open again")
+            pannier.until(lambda: pannier.out.count("store orders (state.redis/v1) is ready") == 2, "it is open again")
             wait_until(lambda: len(admin.client_list(_type="normal")) == 2, "the first store is closed")
             admin.execute_command("ACL", "SETUSER", "shop", f"<{OLD}")
         finally:
@@ -120,7 +120,13 @@ def test_a_password_is_rotated_without_a_failed_call(
         calls = len(fake.paths)
         wait_until(lambda: len(fake.paths) > calls + 2, "Vault is asked again")
         status, body = pannier.call("/v1.0/secrets/vault/redis")
-        assert (status, json.loads(body)["errorCode"]) == (503, "ERR_SECRET_GET")
+        assert (status, json.loads(body)["errorCode"]) == (500, "ERR_SECRET_GET")
+        assert pannier.call("/v1.0/state/orders/k")[0] == 200
+        fake.secrets.clear()
+        fake.answer = None
+        pannier.until(lambda: "has no secret 'redis'" in pannier.out, "the secret is missing")
+        calls = len(fake.paths)
+        wait_until(lambda: len(fake.paths) > calls + 2, "Vault is asked again")
         assert pannier.call("/v1.0/state/orders/k")[0] == 200
         pannier.process.terminate()
         pannier.end()

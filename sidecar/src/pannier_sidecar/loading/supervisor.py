@@ -223,17 +223,19 @@ class StoreSupervisor:
         """Decide again what to serve, because secrets that were read have changed."""
         if self._reading is not None:
             self._make_plan(self._reading)
-            self._log_problems()
+            self._log_problems(may_end=False)
             self._reconcile()
 
-    def _log_problems(self) -> None:
-        """Log each problem once, one line per component."""
+    def _log_problems(self, *, may_end: bool = True) -> None:
+        """Log each problem once, one line per component. Only a changed file may end the sidecar as it ends daprd: a
+        secret that is deleted by mistake must not end every app that uses it.
+        """
         every = (*self._plan.refused, *self._plan.refused_resiliencies)
         refusals = {" | ".join(refused.lines()): refused for refused in every}
         for line, refused in refusals.items():
             if line not in self._logged:
                 log.error("refused: %s", line)
-                if refused.type and self.on_invalid is not None:
+                if may_end and refused.type and self.on_invalid is not None:
                     log_refused(refused)
                     if not refused.ignores_errors:
                         self.on_invalid()
