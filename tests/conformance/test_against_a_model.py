@@ -60,7 +60,7 @@ class Model(RuleBasedStateMachine):
             if_match = self.past.get(name, "1")
         key = self.here + name
         if is_set:
-            return Set(key, value, if_match, guard == "absent", ttl)
+            return Set(key, value, if_match, guard == "absent", ttl if Feature.TTL in self.features else None)
         return Delete(key, if_match, guard == "absent")
 
     def holds(self, write: Write, model: dict[str, StoredValue]) -> bool:

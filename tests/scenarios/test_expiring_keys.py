@@ -22,6 +22,7 @@ def lasting(key: str, seconds: str, value: bytes = b"1") -> Item:
 
 
 @pytest.mark.every_store
+@pytest.mark.needs(Feature.TTL)
 def test_every_read_of_an_expiring_key_says_when(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", lasting(key, "1000"))
     value = found(api, key)

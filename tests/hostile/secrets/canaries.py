@@ -92,6 +92,7 @@ BASES: Final[dict[str, dict[str, str]]] = {
         "timeout": "500ms",
     },
     "state.cassandra": {"hosts": "127.0.0.1", "port": "1", "timeout": "500ms"},
+    "state.jetstream": {"natsURL": "nats://127.0.0.1:1", "bucket": "b", "timeout": "500ms"},
     "secretstores.local.file": {"secretsFile": "/no/such/secrets.json"},
 }
 INSTEAD_OF: Final = {

@@ -68,6 +68,13 @@ async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
+async def nats(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'INFO {"version": "%b", "max_payload": 1048576, "auth_required": true}\r\n' % CANARY.encode())
+    while await reader.read(65536):
+        writer.write(f"-ERR 'no way in with {CANARY}'\r\n".encode())
+        writer.close()
+
+
 SECRET = Secret(CANARY, is_from_elsewhere=True)
 STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
     "state.redis": (redis, lambda at: {"redisHost": at, "redisPassword": SECRET, "dialTimeout": 1.0}),
@@ -98,6 +105,10 @@ STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
         lambda at: {"url": f"http://{at}/", "database": "d", "collection": "c", "masterKey": SECRET, "timeout": 1.0},
     ),
     "state.etcd": (nonsense, lambda at: {"endpoints": at, "username": "u", "password": SECRET, "timeout": 1.0}),
+    "state.jetstream": (
+        nats,
+        lambda at: {"natsURL": Secret(f"nats://u:{CANARY}@{at}"), "bucket": "b", "timeout": 1.0},
+    ),
     "state.gcp.spanner": (
         nonsense,
         lambda at: {"projectId": "p", "instanceId": "i", "databaseId": "d", "emulatorHost": at, "timeout": 1.0},

@@ -11,6 +11,7 @@ MODULES: Final = {
     "state.etcd": "etcd",
     "state.gcp.spanner": "gcp_spanner",
     "state.in-memory": "in_memory",
+    "state.jetstream": "jetstream",
     "state.memcached": "memcached",
     "state.mongodb": "mongodb",
     "state.mysql": "mysql",
