@@ -27,6 +27,7 @@ class JetStreamServer(ServerProcess):
     def __init__(self, folder: Path, configuration: str = "", login: dict[str, str] | None = None):
         """`login` has the fields of CONNECT by which `ask` logs in."""
         self._login = login or {}
+        self._is_for_jwts = "operator:" in configuration
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "nats.conf").write_text(configuration)
         super().__init__(folder)
@@ -36,8 +37,8 @@ class JetStreamServer(ServerProcess):
         return ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), *data, "-c", self.folder / "nats.conf"]
 
     def answers(self) -> object:
-        """Return whether JetStream answers."""
-        return "error" not in self.ask("$JS.API.INFO")
+        """Return whether JetStream answers; where only users with a JWT may ask, whether the server listens."""
+        return bool(self.version) if self._is_for_jwts else "error" not in self.ask("$JS.API.INFO")
 
     @property
     def url(self) -> str:
