@@ -171,8 +171,8 @@ def test_kubectl_shows_and_waits_for_the_status(cluster: Cluster, definition: st
     assert table[0].split() == ["NAME", "TYPE", "ACTOR", "READY", "APPS", "AGE"]
     assert table[1].split()[:5] == ["orders", "state.redis", "true", "True", "0/0"]
     wide = cluster.kubectl("get", definition, "-n", namespace, "-o", "wide").splitlines()
-    assert wide[0].split()[-1] == "REASON"
-    assert wide[1].split()[-1] == "NotUsed"
+    assert wide[0].split()[-2:] == ["REASON", "REVISION"]
+    assert wide[1].split()[-2] == "NotUsed"
     kept = json.loads(cluster.kubectl("get", definition, "orders", "-n", namespace, "-o", "json"))
     assert kept["status"] == status, "nothing is pruned, so nothing is written twice"
     assert kept["metadata"]["generation"] == 1

@@ -43,9 +43,10 @@ def test_the_count_goes_on_when_its_pod_is_killed(counting: User) -> None:
 def test_kubectl_shows_how_the_component_is(counting: User) -> None:
     head, line = counting.kubectl("get", "components.dapr.io", "-o", "wide").splitlines()
 
-    assert head.split() == ["NAME", "TYPE", "ACTOR", "READY", "APPS", "AGE", "REASON"]
-    name, type, actor, ready, apps, age, reason = line.split()
+    assert head.split() == ["NAME", "TYPE", "ACTOR", "READY", "APPS", "AGE", "REASON", "REVISION"]
+    name, type, actor, ready, apps, age, reason, revision = line.split()
     assert [name, type, actor, ready, apps, reason] == ["statestore", "state.redis", "true", "True", "1/1", "Ready"]
+    assert revision.isdigit()
 
 
 def test_the_operator_does_not_change_a_component_itself(counting: User) -> None:
