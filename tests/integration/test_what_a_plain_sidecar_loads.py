@@ -31,6 +31,10 @@ NOT_NEEDED = {
         "importlib.metadata",
     ),
     *("multiprocessing", "opentelemetry", "pydantic", "sqlite3", "tempfile", "unittest", "urllib.request"),
+    # parts of Pannier that a component, another object or a call asks for
+    *("pannier_sidecar.encryption", "pannier_sidecar.loading.guarded_store", "pannier_sidecar.loading.retrying_store"),
+    *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
+    "pannier_sidecar.state.resiliency",
 }
 SIDECAR = """
 import json, sys, threading

@@ -6,7 +6,7 @@ policy says, and is counted. A store's failure becomes one StateError with a mes
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -28,7 +28,6 @@ from .errors import (
 from .items_in_flight import ItemsInFlight
 from .key_lists import KeyLists
 from .pacing import FEW, Pace
-from .querying import Queries
 from .requests import (
     STRONG,
     ActorGetRequest,
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from .begun_call import BegunCall, Observer
     from .directory import Directory, ServedStore
     from .limits import Limits
+    from .querying import Queries
 
 Result = TypeVar("Result")
 
@@ -85,7 +85,14 @@ class StateService:
         """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
         """Both front ends use it for long work in calls."""
-        self.queries = Queries(self, limits, self._bytes_in_flight, self.pace)
+        self._limits = limits
+
+    @cached_property
+    def queries(self) -> Queries:
+        """The query calls."""
+        from .querying import Queries  # most sidecars are never asked one, and the module is large
+
+        return Queries(self, self._limits, self._bytes_in_flight, self.pace)
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""
