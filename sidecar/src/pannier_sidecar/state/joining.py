@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from .errors import ETagMismatchError
+from .requests import Delete, Set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,3 +60,13 @@ def with_distinct_keys(
         keys.add(write.key)
     if start < len(writes):
         yield range(start, len(writes))
+
+
+def are_of_one_kind(one: Write, other: Write) -> bool:
+    """Return whether two writes are sets with the same kind of precondition, or deletes without one: a store can carry
+    them out together.
+    """
+    if isinstance(one, Set):
+        kind = (one.if_absent, one.if_match is None)
+        return isinstance(other, Set) and kind == (other.if_absent, other.if_match is None)
+    return isinstance(other, Delete) and not one.is_conditional and not other.is_conditional

@@ -17,7 +17,7 @@ from .errors import (
     StoreError,
 )
 from .keys import SEPARATOR
-from .listing import ListedKey, Listing, Owner
+from .listing import ListedKey, Listing, Owner, own_keys
 from .requests import NO_METADATA, Delete, Get, WriteItem
 from .store import Feature
 
@@ -95,7 +95,10 @@ class KeyLists:
         return listed
 
     async def _page(self, served: ServedStore, request: KeysRequest) -> ListedKeys:
-        listing = self._actors_keys(served, request) if request.of_actors else self._own_keys(served, request)
+        if request.of_actors:
+            listing = self._actors_keys(served, request.prefix)
+        else:
+            listing = own_keys(served, request.prefix, self._max_cursor)
         found, cursor = await listing.page(request.limit, request.cursor)
         keys, owners = [each.key for each in found], [each.owner for each in found]
         if not request.with_values:
@@ -104,21 +107,14 @@ class KeyLists:
         values = await read_values(served.store, keys, gets, self._largest_answer, self._bytes_in_flight)
         return ListedKeys(values, cursor, owners)
 
-    def _own_keys(self, served: ServedStore, request: KeysRequest) -> Listing:
-        def read(stored: str) -> ListedKey | None:
-            key = served.keys.listed(stored)
-            return None if key is None else ListedKey(stored, key)
-
-        return Listing(served.store, served.keys.prefix + request.prefix, read, self._max_cursor)
-
-    def _actors_keys(self, served: ServedStore, request: KeysRequest) -> Listing:
+    def _actors_keys(self, served: ServedStore, prefix: str) -> Listing:
         def read(stored: str) -> ListedKey | None:
             parts = served.keys.listed_of_actor(stored)
-            if parts is None or not SEPARATOR.join(parts).startswith(request.prefix):
+            if parts is None or not SEPARATOR.join(parts).startswith(prefix):
                 return None
             return ListedKey(stored, parts[2], Owner(parts[0], parts[1]))
 
-        return Listing(served.store, served.keys.actors_prefix(request.prefix), read, self._max_cursor)
+        return Listing(served.store, served.keys.actors_prefix(prefix), read, self._max_cursor)
 
     def _require_actors(self, served: ServedStore) -> None:
         holder = self._calls.directory.actor_store()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .errors import NotSupportedError
 
 if TYPE_CHECKING:
+    from .directory import ServedStore
     from .store import Store
 
 _PAST_OTHERS: Final = 1000
@@ -83,3 +84,13 @@ class Listing:
                 # A page of the store may hold nothing for the list; then many more such keys are likely to come.
                 size = max(wanted - len(listed), _PAST_OTHERS if not listed else 0)
             await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn
+
+
+def own_keys(served: ServedStore, prefix: str, max_cursor: int) -> Listing:
+    """Return the list of the app's own keys that begin with `prefix`, without those of its actors."""
+
+    def read(stored: str) -> ListedKey | None:
+        key = served.keys.listed(stored)
+        return None if key is None else ListedKey(stored, key)
+
+    return Listing(served.store, served.keys.prefix + prefix, read, max_cursor)

@@ -9,7 +9,7 @@ import msgspec
 
 from .bulk_reads import BulkItem, read_values
 from .errors import MalformedQueryError, OperationFailedError, QueryNotSupportedError, StoreError, StoreRefusedError
-from .listing import ListedKey, Listing
+from .listing import own_keys
 from .queries import parse
 from .requests import MAX_LIMIT, Get
 from .store import Feature
@@ -87,7 +87,7 @@ class Queries:
     async def _matches(self, served: ServedStore, query: Query) -> list[_Match]:
         matches: list[_Match] = []
         scanned, cursor = 0, None
-        listing = Listing(served.store, served.keys.prefix, partial(_own_key, served), max_cursor=2**31)
+        listing = own_keys(served, prefix="", max_cursor=2**31)
         while True:
             listed, cursor = await listing.page(_AT_ONCE, cursor)
             scanned += len(listed)
@@ -104,11 +104,6 @@ class Queries:
     async def _read(self, served: ServedStore, matches: Sequence[_Match]) -> Sequence[BulkItem]:
         keys, gets = [match.key for match in matches], [match.get for match in matches]
         return await read_values(served.store, keys, gets, self._largest_answer, self._bytes_in_flight)
-
-
-def _own_key(served: ServedStore, stored: str) -> ListedKey | None:
-    key = served.keys.listed(stored)
-    return None if key is None else ListedKey(stored, key)
 
 
 def _judged(query: Query, read: tuple[_Match, BulkItem]) -> _Match | None:

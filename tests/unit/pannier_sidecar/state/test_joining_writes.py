@@ -3,7 +3,7 @@
 import pytest
 
 from pannier_sidecar.state.errors import ETagMismatchError
-from pannier_sidecar.state.joining import joined, with_distinct_keys
+from pannier_sidecar.state.joining import are_of_one_kind, joined, with_distinct_keys
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 
@@ -48,9 +48,19 @@ def test_a_bulk_is_cut_where_a_write_does_not_go_together_with_the_first_one() -
         Delete("e"),
         Set("f", b""),
     ]
-
-    def unconditional_of_one_kind(one: Write, other: Write) -> bool:
-        return type(one) is type(other) and not one.is_conditional and not other.is_conditional
-
-    found = list(with_distinct_keys(writes, go_together=unconditional_of_one_kind))
+    found = list(with_distinct_keys(writes, go_together=are_of_one_kind))
     assert found == [range(0, 2), range(2, 3), range(3, 4), range(4, 5), range(5, 6)]
+
+
+def test_sets_go_together_by_the_kind_of_their_precondition() -> None:
+    writes: list[Write] = [
+        Set("a", b"", if_match="1"),
+        Set("b", b"", if_match="2"),
+        Set("c", b"", if_absent=True),
+        Set("d", b"", if_absent=True),
+        Set("e", b""),
+        Delete("f", if_absent=True),
+        Delete("g", if_absent=True),
+    ]
+    found = list(with_distinct_keys(writes, go_together=are_of_one_kind))
+    assert found == [range(0, 2), range(2, 4), range(4, 5), range(5, 6), range(6, 7)]

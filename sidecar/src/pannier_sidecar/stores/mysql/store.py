@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.joining import with_distinct_keys
+from pannier_sidecar.state.joining import are_of_one_kind, with_distinct_keys
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
@@ -25,7 +25,6 @@ from .statements import Statements
 from .transactions import Transaction
 from .writing import (
     check_write,
-    go_together,
     has_happened,
     mismatch,
     statement_of,
@@ -127,7 +126,7 @@ class MySQLStore(Store):
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out consecutive writes of one kind together."""
         errors: list[StoreError | None] = []
-        for run in with_distinct_keys(writes, go_together=go_together):
+        for run in with_distinct_keys(writes, go_together=are_of_one_kind):
             errors += await self._write_run(writes[run.start : run.stop])
             if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the rest would wait as long
                 rest = len(writes) - len(errors)

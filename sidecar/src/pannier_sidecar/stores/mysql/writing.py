@@ -66,16 +66,6 @@ def mismatch(write: Write) -> ETagMismatchError:
     return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
 
 
-def go_together(one: Write, other: Write) -> bool:
-    """Return whether two writes of different keys can be carried out together: sets with the same kind of precondition,
-    or deletes without one.
-    """
-    if isinstance(one, Set):
-        kind = (one.if_absent, one.if_match is None)
-        return isinstance(other, Set) and kind == (other.if_absent, other.if_match is None)
-    return isinstance(other, Delete) and not one.is_conditional and not other.is_conditional
-
-
 def taken_for_another(key: str) -> KeyRefusedError:
     """Return the error of a key that the table takes for another one, which is there."""
     return KeyRefusedError(

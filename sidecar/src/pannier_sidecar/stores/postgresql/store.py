@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.joining import with_distinct_keys
+from pannier_sidecar.state.joining import are_of_one_kind, with_distinct_keys
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
 from .client import Pool, always
@@ -22,7 +22,7 @@ from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
 from .transactions import Transaction
-from .writing import check_outcome, go_together, mismatch, statement_of, statement_of_many
+from .writing import check_outcome, mismatch, statement_of, statement_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +135,7 @@ class _PostgreSQLStore(Store):
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send consecutive writes of one kind together."""
         errors: list[StoreError | None] = []
-        for run in with_distinct_keys(writes, go_together=go_together):
+        for run in with_distinct_keys(writes, go_together=are_of_one_kind):
             errors += await self._write_run(writes[run.start : run.stop])
             if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the rest would wait as long
                 rest = len(writes) - len(errors)

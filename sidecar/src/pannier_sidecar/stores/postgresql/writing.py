@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.preconditions import exists_already
-from pannier_sidecar.state.requests import Delete, Set, Write
+from pannier_sidecar.state.requests import Set, Write
 
 from .names import name_of
 
@@ -83,13 +83,3 @@ def statement_of_many(run: Sequence[Write], statements: Statements, layout: Layo
         etags = [str(etag_of(write, layout)) for write in sets]
         return Statement(statements.replace_many, (*columns_of(sets, layout), etags))
     return Statement(statements.create_many if sets[0].if_absent else statements.write_many, columns_of(sets, layout))
-
-
-def go_together(one: Write, other: Write) -> bool:
-    """Return whether one statement can carry out two writes of different keys: sets with the same kind of precondition,
-    or deletes without one.
-    """
-    if isinstance(one, Set):
-        kind = (one.if_absent, one.if_match is None)
-        return isinstance(other, Set) and kind == (other.if_absent, other.if_match is None)
-    return isinstance(other, Delete) and not one.is_conditional and not other.is_conditional
