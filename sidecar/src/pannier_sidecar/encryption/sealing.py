@@ -33,23 +33,33 @@ class Sealing:
     """The keys of a component and the format in which it writes."""
 
     def __init__(
-        self, store: str, keys: Sequence[Key], written_as: Format = "pannier", *, reads_unencrypted: bool = False
+        self,
+        store: str,
+        keys: Sequence[Key],
+        written_as: Format = "pannier",
+        *,
+        reads_unencrypted: bool = False,
+        bares_texts: bool = False,
     ):
         """Seal with the first of `keys`, and open with each of them. `store` is the component's name.
 
         `reads_unencrypted`: a value in neither format is returned as it is, because it may be older than the keys.
+        `bares_texts`: a JSON string that came over HTTP loses its quotes in Pannier's format too.
         """
         self._store = store
         self._keys = tuple(keys)
         self._writes_as_dapr = written_as == "dapr"
+        self._bares_texts = bares_texts or self._writes_as_dapr
         self._reads_unencrypted = reads_unencrypted
         self._header = own_format.header_of(self._keys[0])
 
     def seal(self, stored_key: str, value: bytes, *, is_json: bool = False) -> bytes:
         """Return what is to be stored under a key. `is_json`: the value is JSON that came over HTTP."""
         key = self.primary
+        if is_json and self._bares_texts:
+            value = dapr_format.bare(value)
         if self._writes_as_dapr:
-            return dapr_format.seal(key, dapr_format.bare(value) if is_json else value)
+            return dapr_format.seal(key, value)
         return own_format.seal(self._header, key, own_format.place_of(self._store, stored_key), value)
 
     @property

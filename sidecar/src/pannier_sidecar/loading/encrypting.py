@@ -30,8 +30,13 @@ def missing_package(settings: Mapping[str, Setting]) -> Iterator[Problem]:
         yield error(metadata_path(PRIMARY), message, "pip install 'pannier-sidecar[encryption]'")
 
 
-def encryption_of(component: Component, settings: Mapping[str, Setting]) -> Callable[[Store], Store]:
-    """Return what puts a component's encryption around its store; without a key, the store stays as it is."""
+def encryption_of(
+    component: Component, settings: Mapping[str, Setting], *, is_daprd: bool = False
+) -> Callable[[Store], Store]:
+    """Return what puts a component's encryption around its store; without a key, the store stays as it is.
+
+    `is_daprd`: texts that come over HTTP are stored without their quotes, as daprd does.
+    """
     if settings.get(PRIMARY) is None:
         return _unchanged
     from pannier_sidecar.encryption.encrypted_store import EncryptedStore
@@ -42,6 +47,7 @@ def encryption_of(component: Component, settings: Mapping[str, Setting]) -> Call
         list(_keys(component, settings)),
         "dapr" if settings.get(FORMAT) == "dapr" else "pannier",
         reads_unencrypted=settings.get(READS_UNENCRYPTED) is True,
+        bares_texts=is_daprd,
     )
     return lambda store: EncryptedStore(store, sealing)
 

@@ -261,7 +261,7 @@ class _View:
 
     def __init__(self, desired: DesiredStore, store: Store, resilient: GuardedStore | RetryingStore | None = None):
         """Show the store or, if it has policies, the one that keeps them: `resilient`. Encryption is around both."""
-        self._encrypted = encryption_of(desired.component, desired.settings)
+        self._encrypted = encryption_of(desired.component, desired.settings, is_daprd=desired.is_daprd)
         self._resilient = resilient
         self.served = ServedStore(
             desired.name,

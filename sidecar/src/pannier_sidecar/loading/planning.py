@@ -6,7 +6,7 @@ invalid one is refused; if an earlier version of it is being served, that versio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -64,6 +64,8 @@ class DesiredStore:
     """Why this is an earlier version of the component; empty for the latest version."""
     policies: StorePolicies | None = field(default=None, compare=False)
     """Of the Resiliency objects; None: none applies to this store."""
+    is_daprd: bool = False
+    """Whether the sidecar answers as daprd: with encryption, texts are then stored as daprd encrypts them."""
 
     @property
     def name(self) -> str:
@@ -290,7 +292,9 @@ class _Planning:
             self._refuse(parsed, [error(metadata_path(name), message, advice)])
             return
         self._documents[id(component)] = parsed
-        self._desired.append(DesiredStore(component, parsed.source, component_type, settings, keys))
+        self._desired.append(
+            DesiredStore(component, parsed.source, component_type, settings, keys, is_daprd=self._context.is_daprd)
+        )
 
     def _wait(self, component: Component, why: str) -> None:
         """Serve what is served now until the secrets of its latest version have been read."""
@@ -369,7 +373,7 @@ class _Planning:
         of precedence, by default the last.
         """
         note = note or "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
-        kept = DesiredStore(desired.component, desired.source, desired.type, desired.settings, desired.keys, note)
+        kept = replace(desired, note=note, policies=None)
         if all(other.name != kept.name for other in self._desired):
             self._desired.insert(len(self._desired) if at is None else at, kept)
 
