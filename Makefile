@@ -18,7 +18,7 @@ KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/)) tests/conftest.py --exclude servers/mongoeco/
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
-LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/import-rules scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
+LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
 .PHONY: help run test test-unit test-in-parts hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
@@ -53,6 +53,7 @@ lint: $(STAMP) types ## check style, types, layers and words
 	@$(BIN)/python scripts/component-rules --check
 	@$(BIN)/python scripts/grpc-messages --check
 	@$(BIN)/python scripts/import-rules --check
+	@$(BIN)/python scripts/dapr-compatibility --check
 	@$(BIN)/python scripts/words
 
 types: $(STAMP) ## check types
@@ -64,12 +65,13 @@ format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
 	@$(BIN)/ruff format $(wildcard $(LINTED))
 
-docs: $(STAMP) ## write the catalogue's names, the tables of docs/components.md, the rules of the CRD, the messages of gRPC and the import rules
+docs: $(STAMP) ## write the catalogue's names, the tables of docs/components.md, the rules of the CRD, the messages of gRPC, the import rules and docs/dapr-compatibility.md
 	@$(BIN)/python scripts/catalogue-names
 	@$(BIN)/python scripts/component-tables
 	@$(BIN)/python scripts/component-rules
 	@$(BIN)/python scripts/grpc-messages
 	@$(BIN)/python scripts/import-rules
+	@$(BIN)/python scripts/dapr-compatibility
 
 store-table: $(STAMP) ## write the table of stores into README.md from what the conformance suite proves
 	@scripts/debian-package redis-server command -v redis-server

@@ -87,49 +87,6 @@ def test_actors_need_etags_and_transactions(features: tuple[str, ...], capabilit
     assert ComponentType("state.x", "X", fields=(), features=features).capabilities == capabilities
 
 
-DAPR_FIELDS = {
-    "state.in-memory": "",
-    "state.sqlite": "connectionString url tableName metadataTableName timeout timeoutInSeconds busyTimeout disableWAL "
-    "cleanupInterval cleanupIntervalInSeconds",
-    "state.redis": "redisHost redisPort redisUsername redisPassword sentinelUsername sentinelPassword redisDB "
-    "redisType enableTLS insecureSkipTLSVerify clientCert clientKey failover sentinelMasterName redisMaxRetries "
-    "redisMinRetryInterval redisMaxRetryInterval maxRetries maxRetryBackoff dialTimeout readTimeout "
-    "writeTimeout poolSize poolTimeout minIdleConns maxConnAge idleTimeout idleCheckFrequency "
-    "queryIndexes useEntraID useAzureAD useOIDC redeliverInterval processingTimeout queueDepth "
-    "concurrency maxLenApprox consumerID azureTenantId azureClientId azureClientSecret azureCertificate "
-    "azureCertificateFile azureCertificatePassword azureEnvironment",
-    "state.postgresql": "connectionString url host hostaddr port database user password sslRootCert tableName "
-    "metadataTableName timeout timeoutInSeconds cleanupInterval maxConns connectionMaxIdleTime queryExecMode "
-    "useAzureAD useAWSIAM awsRegion awsAccessKey awsSecretKey awsSessionToken awsIamRoleArn region accessKey secretKey "
-    "sessionToken assumeRoleArn azureTenantId azureClientSecret azureCertificate azureEnvironment",
-    "state.memcached": "hosts maxIdleConnections timeout",
-    "state.mongodb": "host server connectionString username password databaseName collectionName writeconcern "
-    "readconcern params operationTimeout",
-    "state.aws.dynamodb": "table region awsRegion endpoint accessKey secretKey sessionToken ttlAttributeName "
-    "partitionKey assumeRoleArn assumeRoleSessionName sessionName trustAnchorArn trustProfileArn",
-    "state.etcd": "endpoints keyPrefixPath tlsEnable ca cert key maxTxnOps",
-    "state.hashicorp.consul": "datacenter httpAddr aclToken scheme keyPrefixPath",
-    "state.azure.cosmosdb": "url database collection masterKey contentType azureTenantId azureClientId "
-    "azureClientSecret azureCertificate azureCertificateFile azureCertificatePassword azureEnvironment "
-    "azureAuthMethods spnTenantId spnClientId spnClientSecret",
-    "state.cassandra": "hosts port username password table keyspace protoVersion replicationFactor consistency "
-    "enableHostVerification",
-}
-OF_EVERY_STORE = """
-    keyPrefix actorStateStore defaultStateStore ttlInSeconds primaryEncryptionKey secondaryEncryptionKey
-    outboxPublishPubsub outboxPublishTopic outboxPubsub outboxDiscardWhenMissingState
-"""
-
-
-@each_row("type", list(DAPR_FIELDS))
-def test_every_field_of_dapr_is_known(type: str) -> None:
-    for version in catalogue.known_versions(type):
-        kind = catalogue.component_type(type, version)
-        assert kind is not None
-        names = [name for name in (DAPR_FIELDS[type] + OF_EVERY_STORE).split() if kind.field(name) is None]
-        assert names == []
-
-
 @pytest.mark.parametrize("path", ["a//b", "..", "a/../b", "a b", "/", "ä?"])
 def test_a_prefix_that_cannot_be_a_path_in_consul_is_refused(path: str) -> None:
     consul = catalogue.component_type("state.consul")
