@@ -7,38 +7,31 @@ against this fake is only as true as the fake; docs/components.md says so.
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+
+from servers.http_fake import HttpFake, Query, running
 
 
-class VaultFake:
+class VaultFake(HttpFake):
     """What the fake knows; tests change it while it runs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.secrets: dict[str, Any] = {}
         """The data of each secret by its whole path, such as `secret/dapr/redis`. None: it was deleted."""
         self.tokens = {"root"}
         self.issued = 0
         self.lease = 3600
         self.roles = {"kubernetes": {"role": "shop", "jwt": "pod-token"}, "approle": {"role_id": "r", "secret_id": "s"}}
-        self.paths: list[str] = []
-        """The path of each request."""
-        self.headers: list[dict[str, str]] = []
-        self.answer: tuple[int, bytes] | None = None
-        """If set, every request gets this status and body."""
-        self.is_silent = False
-        self.url = ""
 
-    def reply(self, method: str, path: str, query: dict[str, list[str]], token: str, body: bytes) -> tuple[int, Any]:
+    def reply(self, method: str, path: str, query: Query, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+        path = path.removeprefix("/v1/")
         for name, role in self.roles.items():
             if path == f"auth/{name}/login" and method == "POST":
                 return self._sign_in(json.loads(body) == role)
-        if token not in self.tokens:
+        if headers.get("x-vault-token", "") not in self.tokens:
             return 403, {"errors": ["permission denied"]}
         engine, _, rest = path.partition("/")
         if engine == "kv1":
@@ -75,49 +68,6 @@ class VaultFake:
         return (200, {"data": {"keys": keys}}) if keys else (404, {"errors": []})
 
 
-@contextmanager
-def vault() -> Iterator[VaultFake]:
+def vault() -> AbstractContextManager[VaultFake]:
     """Run the fake on a free port of the loopback interface."""
-    fake = VaultFake()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            fake.paths.append(self.path)
-            fake.headers.append({name.lower(): value for name, value in self.headers.items()})
-            parts = urlsplit(self.path)
-            path = unquote(parts.path).removeprefix("/v1/")
-            while fake.is_silent:
-                time.sleep(0.01)
-            token = self.headers.get("x-vault-token", "")
-            if fake.answer is not None:
-                status, raw = fake.answer
-            else:
-                status, found = fake.reply(self.command, path, parse_qs(parts.query), token, body)
-                raw = json.dumps(found).encode()
-            self.send_response(status)
-            if 300 <= status < 400:
-                self.send_header("location", "http://127.0.0.1:1/")
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            with suppress(ConnectionError):  # a client that gave up
-                self.wfile.write(raw)
-
-        do_GET = do_POST = _answer  # noqa: N815  # the names that http.server calls
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield fake
-    finally:
-        fake.is_silent = False
-        server.shutdown()
-        server.server_close()
+    return running(VaultFake())

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from servers.pannier_process import Pannier
 from servers.processes import wait_until
-from servers.redis_server import single
+from servers.rotated_secret import NEW, OLD, rotated, serving, store
 from servers.vault_fake import VaultFake, vault
 
 Serve = Callable[..., Pannier]
-OLD, NEW = "s3cret-canary-old", "s3cret-canary-new"
 VAULT = """
 apiVersion: dapr.io/v1alpha1
 kind: Component
@@ -35,24 +33,6 @@ kind: Component
 metadata: {name: env}
 spec: {type: secretstores.local.env, version: v1}
 """
-STORE = """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {{name: orders}}
-spec:
-  type: state.redis
-  version: v1
-  metadata:
-  - {{name: redisHost, value: "{host}"}}
-  - {{name: redisUsername, value: shop}}
-  - {{name: redisPassword, secretKeyRef: {{name: redis, key: password}}}}
-auth: {{secretStore: vault}}
----
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {{name: plain}}
-spec: {{type: state.in-memory, version: v1}}
-"""
 
 
 @pytest.fixture
@@ -69,51 +49,21 @@ def folder(tmp_path: Path, fake: VaultFake) -> Path:
     (folder / "env.yaml").write_text(ENV)
     url = fake.url.replace("127.0.0.1", "localhost")  # so that Pannier.port() does not find it in the log
     (folder / "vault.yaml").write_text(VAULT.format(url=url))
-    (folder / "store.yaml").write_text(STORE.format(host="127.0.0.1:1"))
+    (folder / "store.yaml").write_text(store("127.0.0.1:1", "vault"))
     return folder
 
 
 @pytest.fixture
 def serve(folder: Path) -> Iterator[Serve]:
-    started = []
-
-    def start(*more: str) -> Pannier:
-        flags = ["--app-id", "shop", "--resources-path", folder, "--dapr-http-port", "0", "--dapr-grpc-port", "0"]
-        started.append(Pannier("serve", *flags, "--log-level", "debug", *more, environment={"TOKEN": "root"}))
-        return started[-1]
-
-    yield start
-    for pannier in started:
-        pannier.close()
+    with serving(folder) as start:
+        yield lambda *more: start(*more, environment={"TOKEN": "root"})
 
 
-def test_a_password_is_rotated_without_a_failed_call(
-    serve: Serve, folder: Path, fake: VaultFake, tmp_path: Path
-) -> None:
-    with single(tmp_path / "redis") as redis, redis.client() as admin:
-        admin.execute_command("ACL", "SETUSER", "shop", "on", f">{OLD}", f">{NEW}", "~*", "+@all")
-        (folder / "store.yaml").write_text(STORE.format(host=redis.address))
-        pannier = serve("--profile", "dapr")
-        saved = pannier.call("/v1.0/state/orders", "POST", '[{"key": "k", "value": 1}]')
-        assert saved[0] == 204
-        statuses: list[int] = []
-        is_over = threading.Event()
+def test_a_password_is_rotated_without_a_failed_call(serve: Serve, folder: Path, fake: VaultFake) -> None:
+    def put(password: str) -> None:
+        fake.secrets["secret/dapr/redis"] = {"password": password}
 
-        def load() -> None:
-            while not is_over.is_set():
-                statuses.append(pannier.call("/v1.0/state/orders/k")[0])
-
-        loading = threading.Thread(target=load)
-        loading.start()
-        try:
-            fake.secrets["secret/dapr/redis"] = {"password": NEW}
-            pannier.until(lambda: pannier.out.count("store orders (state.redis/v1) is ready") == 2, "it is open again")
-            wait_until(lambda: len(admin.client_list(_type="normal")) == 2, "the first store is closed")
-            admin.execute_command("ACL", "SETUSER", "shop", f"<{OLD}")
-        finally:
-            is_over.set()
-            loading.join()
-        assert set(statuses) == {200}
+    with rotated(folder, serve, "vault", put) as pannier:
         assert json.loads(pannier.call("/v1.0/secrets/vault/redis")[1]) == {"password": NEW}
 
         fake.answer = (503, b"")  # what was read before stays in use
@@ -128,9 +78,6 @@ def test_a_password_is_rotated_without_a_failed_call(
         calls = len(fake.paths)
         wait_until(lambda: len(fake.paths) > calls + 2, "Vault is asked again")
         assert pannier.call("/v1.0/state/orders/k")[0] == 200
-        pannier.process.terminate()
-        pannier.end()
-        assert "s3cret-canary" not in pannier.out + pannier.err
 
 
 def test_a_component_waits_for_vault_and_others_do_not(serve: Serve, folder: Path, fake: VaultFake) -> None:
@@ -147,7 +94,7 @@ def test_a_component_waits_for_vault_and_others_do_not(serve: Serve, folder: Pat
     # the password is there now, so the next reason is Redis, which does not run
     pannier.until(lambda: "Redis" in pannier.call("/v1.0/state/orders/k")[1], "the store is opened")
     fake.secrets.clear()
-    (folder / "store.yaml").write_text(STORE.format(host="127.0.0.1:2"))
+    (folder / "store.yaml").write_text(store("127.0.0.1:2", "vault"))
     pannier.until(lambda: "has no secret 'redis'" in pannier.err, "the secret is missing")
     assert pannier.call("/v1.0/state/plain/k")[0] == 204
     assert "s3cret-canary" not in pannier.out + pannier.err

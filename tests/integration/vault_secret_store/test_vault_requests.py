@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import secret_servers
 from servers.vault_fake import VaultFake, vault
 
-from pannier_crds.catalogue import component_type, read_settings
 from pannier_sidecar.network import answers
 from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError, SecretStoreSilentError
-from pannier_sidecar.secret_stores.server import SecretServer, open_server
+from pannier_sidecar.secret_stores.server import SecretServer
 
+VAULT = "secretstores.hashicorp.vault"
 CANARY = "s3cret-canary"
 
 
@@ -31,32 +32,20 @@ def fake() -> Iterator[VaultFake]:
         yield running
 
 
-def settings_of(fake: VaultFake, **metadata: str) -> Any:
-    kind = component_type("secretstores.hashicorp.vault")
-    assert kind is not None
-    given = {"vaultAddr": fake.url, "vaultToken": "root", "timeout": "5s", **metadata}
-    settings, problems = read_settings(kind, {name: value for name, value in given.items() if value})
-    assert not problems
-    return settings
+def fields(fake: VaultFake, **metadata: str) -> dict[str, str]:
+    return {"vaultAddr": fake.url, "vaultToken": "root", "timeout": "5s", **metadata}
 
 
 def using(fake: VaultFake, use: Callable[[SecretServer], Awaitable[Any]], **metadata: str) -> Any:
-    async def run() -> Any:
-        server = open_server("secretstores.hashicorp.vault", settings_of(fake, **metadata))
-        try:
-            return await use(server)
-        finally:
-            await server.close()
-
-    return asyncio.run(run())
+    return secret_servers.using(VAULT, fields(fake, **metadata), use)
 
 
 def read(fake: VaultFake, name: str, version: str = "0", **metadata: str) -> Any:
-    return using(fake, lambda server: server.read(name, {"version_id": version}), **metadata)
+    return secret_servers.read(VAULT, fields(fake, **metadata), name, version_id=version)
 
 
 def read_all(fake: VaultFake, **metadata: str) -> Any:
-    return using(fake, lambda server: server.read_all({}), **metadata)
+    return secret_servers.read_all(VAULT, fields(fake, **metadata))
 
 
 def test_secrets_are_read_as_maps_and_as_texts_in_both_versions(fake: VaultFake) -> None:

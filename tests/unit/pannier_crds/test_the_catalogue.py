@@ -28,6 +28,8 @@ def test_names_of_state_stores_come_first() -> None:
     assert "state.redis" in stores
     assert catalogue.known_names() == (
         *stores,
+        "secretstores.aws.parameterstore",
+        "secretstores.aws.secretmanager",
         "secretstores.hashicorp.vault",
         "secretstores.local.env",
         "secretstores.local.file",
@@ -109,13 +111,8 @@ def test_a_timeout_of_memcached_is_milliseconds_as_for_dapr() -> None:
     ("values", "problem"),
     [
         ({"table": "a b"}, "the value is not a table; write its name"),
-        ({"accessKey": "a"}, "accessKey needs secretKey; add secretKey"),
-        ({"secretKey": "a"}, "secretKey needs accessKey"),
-        ({"sessionToken": "a"}, "sessionToken needs accessKey"),
-        ({"endpoint": "localhost:8000"}, "the value is not an endpoint; write a URL"),
         ({"partitionKey": "value"}, "the key and the value would share one attribute"),
         ({"ttlAttributeName": "key"}, "the time of expiry and the key would share one attribute"),
-        ({"assumeRoleArn": "arn:aws:iam::1:role/x"}, "signing in as another role is not served"),
     ],
 )
 def test_mistakes_of_a_dynamodb_component_are_reported(values: dict[str, str], problem: str) -> None:

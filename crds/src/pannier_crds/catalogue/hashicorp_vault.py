@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses import hosts
+from pannier_crds.catalogue import every_secret_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
-from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
@@ -108,15 +108,7 @@ TYPES: Final = (
                 default=False,
             ),
             Field("tlsServerName", description="Host name that Vault's certificate is for, if not that of vaultAddr"),
-            Field(
-                "refreshInterval",
-                "duration",
-                description="Time between two reads of a secret that components refer to",
-                default=60.0,
-                bare_unit="s",
-                must_be_positive=True,
-            ),
-            timeout(10.0),
+            *every_secret_store.FIELDS,
         ),
         rules=(_ways_to_sign_in,),
     ),

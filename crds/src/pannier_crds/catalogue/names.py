@@ -20,6 +20,8 @@ MODULES: Final = {
     "state.redis": "redis",
     "state.sqlite": "sqlite",
     "state.sqlite3": "sqlite",
+    "secretstores.aws.parameterstore": "aws_parameterstore",
+    "secretstores.aws.secretmanager": "aws_secretmanager",
     "secretstores.hashicorp.vault": "hashicorp_vault",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",

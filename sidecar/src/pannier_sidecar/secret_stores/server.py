@@ -10,6 +10,7 @@ from pannier_sidecar.secret_reader import SecretStoreFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from pannier_crds.catalogue import Setting
 
@@ -36,12 +37,17 @@ class SecretServer(Protocol):
         """Close the connections."""
 
 
+def package_of(store_type: str) -> ModuleType:
+    """Return the package of a secret store, which imports nothing of its extra yet."""
+    return import_module(f"{__package__}.{catalogue.module_of(store_type)}")
+
+
 def open_server(store_type: str, settings: Mapping[str, Setting]) -> SecretServer:
     """Return the server of a secret store; call it in the event loop.
 
     Raises SecretStoreFailedError if a setting cannot be used, or its extra is not installed.
     """
-    package = import_module(f"{__package__}.{catalogue.module_of(store_type)}")
+    package = package_of(store_type)
     try:
         module = import_module(f"{package.__name__}.store")
     except ModuleNotFoundError as error:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from unit.tables import each_row
 
+from pannier_crds.catalogue import known_names
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
+from pannier_crds.problems import listed
 from pannier_sidecar.cli.layotto_config import NotLayottoError, translate
 
 REDIS = {"type": "redis", "metadata": {"redisHost": "localhost:6380", "redisPassword": ""}}
@@ -113,8 +115,7 @@ def test_kubernetes_secrets_need_no_component() -> None:
         (references(key=""), "it has no key"),
         (
             references(store_name="vault"),
-            "secretstores.hashicorp.nothing is not served; served are "
-            "'secretstores.hashicorp.vault', 'secretstores.local.env' and 'secretstores.local.file'",
+            f"secretstores.hashicorp.nothing is not served; served are {listed(known_names('secretstores.'))}",
         ),
         (
             references(store_name="local.env"),

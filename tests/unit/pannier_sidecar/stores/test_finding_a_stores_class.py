@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -11,8 +12,8 @@ import pytest
 from unit.tables import each_row
 
 from pannier_crds import catalogue
-from pannier_sidecar import stores
-from pannier_sidecar.secret_stores import hashicorp_vault
+from pannier_sidecar import secret_stores, stores
+from pannier_sidecar.secret_stores import server
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
@@ -51,8 +52,25 @@ def test_every_extra_is_there_and_part_of_all() -> None:
     extras = tomllib.loads((ROOT / "sidecar" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     [everything] = extras.pop("all")
     assert sorted(everything.removeprefix("pannier-sidecar[").removesuffix("]").split(",")) == sorted(extras)
-    of_no_store = {"encryption", "otel", hashicorp_vault.EXTRA}
+    of_no_store = {"encryption", "otel", *(server.package_of(name).EXTRA for name in remote_secret_stores())}
     assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - of_no_store
+
+
+def remote_secret_stores() -> list[str]:
+    names = catalogue.known_names("secretstores.")
+    return [name for name in names if catalogue.module_of(name) != "local_secrets"]
+
+
+@each_row("name", remote_secret_stores())
+def test_every_secret_store_on_another_machine_has_its_package(name: str) -> None:
+    package = server.package_of(name)
+    assert callable(import_module(f"{package.__name__}.store").open_server)
+    assert package.PACKAGES
+
+
+def test_every_package_of_a_secret_store_serves_a_type_of_the_catalogue() -> None:
+    served = {server.package_of(name).__name__.rpartition(".")[2] for name in remote_secret_stores()}
+    assert served == {each.name for each in iter_modules(secret_stores.__path__) if each.ispkg}
 
 
 @pytest.mark.parametrize("store_type", ["state.nothing", "secretstores.local.env", "nothing"])

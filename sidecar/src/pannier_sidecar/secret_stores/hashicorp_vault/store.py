@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from msgspec import DecodeError, Raw, Struct, field, json
+from msgspec import DecodeError, Raw, Struct, field
 
 from pannier_crds.problems import quoted
-from pannier_sidecar.network import answers
-from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError, SecretStoreSilentError
+from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError
+from pannier_sidecar.secret_stores.json_texts import texts_of
+from pannier_sidecar.secret_stores.reading_all import check_number, read_all
 
 from .client import FORBIDDEN, Client, RefusedError, decoded
 from .settings import VaultSettings, read_settings
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pannier_crds.catalogue import Setting
-
-MAX_SECRETS: Final = 1000
-"""Secrets that are read at once."""
-MAX_FOLDERS: Final = 200
-_AT_ONCE: Final = 4
-_MAX_SECONDS: Final = 30.0
-"""Seconds that reading all secrets may take."""
-
 
 _NULL: Final = Raw(b"null")
 
@@ -95,34 +87,7 @@ class VaultSecrets:
 
     async def read_all(self, metadata: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
         """Return every secret below the prefix by its name, which is a path."""
-        try:
-            async with asyncio.timeout(_MAX_SECONDS):
-                return await self._read_all()
-        except TimeoutError:
-            where = self._settings.where
-            raise SecretStoreSilentError(
-                f"Vault at {where} took over {_MAX_SECONDS:g} s; read secrets one by one"
-            ) from None
-
-    async def _read_all(self) -> dict[str, Mapping[str, str]]:
-        names = await self._names()
-        found: dict[str, Mapping[str, str]] = {}
-        left = answers.limit()
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
-            for name, texts in zip(some, await asyncio.gather(*map(self._read_or_none, some)), strict=True):
-                if texts is not None:
-                    found[name] = texts
-                    left -= sum(len(key) + len(text) for key, text in texts.items())
-            if left < 0:
-                raise SecretStoreFailedError("all secrets together are too large for one answer; read them one by one")
-        return found
-
-    async def _read_or_none(self, name: str) -> Mapping[str, str] | None:
-        try:
-            return await self.read(name, {})
-        except SecretMissingError:
-            return None  # deleted, but its metadata is still there
+        return await read_all(self._names, lambda name: self.read(name, {}), f"Vault at {self._settings.where}")
 
     async def _names(self) -> list[str]:
         settings = self._settings
@@ -136,10 +101,7 @@ class VaultSecrets:
             for key in decoded(body, _Listed).data.keys if body is not None else ():
                 _refuse_strange(key.removesuffix("/"))
                 (folders if key.endswith("/") else names).append(folder + key)
-            if len(names) > MAX_SECRETS or len(folders) + count > MAX_FOLDERS:
-                raise SecretStoreFailedError(
-                    f"there are over {MAX_SECRETS} secrets or {MAX_FOLDERS} folders; read secrets one by one"
-                )
+            check_number(len(names), len(folders) + count)
         return sorted(names)
 
     async def _get(self, path: str) -> bytes | None:
@@ -165,14 +127,7 @@ def _refuse_strange(name: str) -> None:
 
 
 def _texts(content: Raw) -> dict[str, str]:
-    """Return strings as they are, and other values as JSON."""
     try:
-        found = json.decode(content, type=dict[str, Raw])
-        return {key: _text(value) for key, value in found.items()}
+        return texts_of(content)
     except (DecodeError, RecursionError, UnicodeDecodeError):
         raise SecretStoreFailedError("the secret is no JSON object") from None
-
-
-def _text(value: Raw) -> str:
-    written = bytes(value)
-    return json.decode(written, type=str) if written.startswith(b'"') else written.decode()

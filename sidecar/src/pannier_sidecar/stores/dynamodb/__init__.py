@@ -1,7 +1,6 @@
 """`state.aws.dynamodb`: state in one table of Amazon DynamoDB, in the layout that Dapr gives it.
 
 store ──> client     makes calls, and repeats those that may be repeated
-          ──> parsing    the client's parser, which refuses answers that DynamoDB does not give
       ──> batches    the calls for many keys
       ──> layout     the form of items, and the conditions of writes
 settings, errors     the component's metadata; what the client's errors mean

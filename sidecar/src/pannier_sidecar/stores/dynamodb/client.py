@@ -9,22 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader, create_loader
 
-from pannier_crds.secret import reveal
+from pannier_sidecar.clouds.aws import open_client
+from pannier_sidecar.clouds.aws_answers import CLIENT_ERRORS, NotUnderstoodError
 from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
-from pannier_sidecar.network.http_answers import BoundedResponse, bounded
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError, unanswered
 
 from . import errors
-from .parsing import StrictParsers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,32 +48,12 @@ class Client:
         settings = self._settings
         self._connections = Connections(settings.max_connections, settings.timeout)  # none that were closed before
         resources.callback(self._connections.close)
-        config = AioConfig(
-            connect_timeout=settings.timeout,
-            read_timeout=settings.timeout,
-            max_pool_connections=settings.max_connections,
-            parameter_validation=False,  # all arguments are made here
-            retries={"total_max_attempts": 1},
-            tcp_keepalive=True,
-            warm_up_loader_caches=True,  # a thread reads the client's descriptions of AWS
-            http_session_cls=_counting(self._connections),
-        )
-        session = AioSession()
-        session.register_component("data_loader", _descriptions())
-        session.register_component("response_parser_factory", StrictParsers())
         try:
-            client = session.create_client(
-                "dynamodb",
-                region_name=settings.region,
-                endpoint_url=settings.endpoint,
-                aws_access_key_id=reveal(settings.access_key) or None,
-                aws_secret_access_key=reveal(settings.secret_key) or None,
-                aws_session_token=reveal(settings.session_token) or None,
-                config=config,
+            self._client = await open_client(
+                "dynamodb", settings.profile, self._connections, settings.timeout, resources
             )
-            self._client = await resources.enter_async_context(client)
             resources.callback(self._forget)
-        except (*errors.CLIENT_ERRORS, ValueError) as error:
+        except (*CLIENT_ERRORS, ValueError) as error:
             raise errors.translate(error, self._where, is_write=False, layout=self._layout) from error
 
     async def read(self, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -107,7 +81,7 @@ class Client:
         except TimeoutError as error:
             what = f"{self._where} did not answer within {self._settings.timeout:g} s"
             raise unanswered(what, may_have_changed=is_write and state.may_have_been_done) from error
-        except errors.CLIENT_ERRORS as error:
+        except CLIENT_ERRORS as error:
             translated = errors.translate(error, self._where, is_write=is_write, layout=self._layout)
             if is_write and state.may_have_been_done and not isinstance(translated, OutcomeUnknownError):
                 raise OutcomeUnknownError(f"{translated}; an earlier attempt was not answered") from error
@@ -123,11 +97,11 @@ class Client:
                     return await self._once(operation, arguments)
             except TooManyConnectionsError as error:
                 raise StoreUnavailableError(f"{self._where}: {error}") from error
-            except errors.CLIENT_ERRORS as error:
+            except CLIENT_ERRORS as error:
                 state.is_in_flight = False
                 is_lost = errors.may_have_been_done(error)
                 state.is_lost = state.is_lost or is_lost
-                may_be_repeated = is_repeatable and is_lost and not isinstance(error, errors.NotUnderstoodError)
+                may_be_repeated = is_repeatable and is_lost and not isinstance(error, NotUnderstoodError)
                 if pause is None or not (errors.has_done_nothing(error) or may_be_repeated):
                     raise
             await asyncio.sleep(pause)
@@ -157,30 +131,6 @@ class _CallState:
     @property
     def may_have_been_done(self) -> bool:
         return self.is_in_flight or self.is_lost
-
-
-def _counting(connections: Connections) -> type[AIOHTTPSession]:
-    """Return the client's kind of session, with connections that are counted and answers that are bounded."""
-
-    class Session(AIOHTTPSession):  # type: ignore[misc]  # it has no types
-        async def _create_connector(self, proxy_url: str | None) -> Any:
-            self._connector_args["socket_factory"] = connections.make_socket
-            return bounded(await super()._create_connector(proxy_url))
-
-        async def _get_session(self, proxy_url: str | None) -> Any:
-            session = await super()._get_session(proxy_url)
-            session._response_class = BoundedResponse  # noqa: SLF001  # the client library makes the session itself
-            return session
-
-    return Session
-
-
-@cache
-def _descriptions() -> Loader:
-    """Return botocore's descriptions of AWS, read only once: reading them costs more than the rest of making
-    a client.
-    """
-    return create_loader()
 
 
 def pauses() -> Iterator[float]:

@@ -6,27 +6,23 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import ClientConnectorError
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    SSLError,
-)
+from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from pannier_sidecar.network.reasons import reason
+from pannier_sidecar.clouds.aws_answers import (
+    BAD_CREDENTIALS,
+    CHECK_KEYS,
+    NotUnderstoodError,
+    code,
+    kind,
+    status,
+    was_not_sent,
+    why,
+    wrong_profile,
+)
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError, unanswered
 
 from .layout import MAX_ITEM
@@ -36,12 +32,6 @@ if TYPE_CHECKING:
 
     from .layout import Layout
 
-
-class NotUnderstoodError(BotoCoreError):  # type: ignore[misc]  # it has no types
-    """The answer is not one of DynamoDB's."""
-
-
-CLIENT_ERRORS: Final = (BotoCoreError, ClientError)
 
 _NOT_NOW: Final = frozenset(
     {
@@ -57,16 +47,6 @@ _NOT_NOW: Final = frozenset(
 """Nothing was done, and another attempt may succeed."""
 _REASONS_NOT_NOW: Final = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
 """The same, for one operation of a transaction."""
-_BAD_CREDENTIALS: Final = frozenset(
-    {
-        "ExpiredTokenException",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "UnrecognizedClientException",
-    }
-)
 _OTHER_KEYS: Final = (
     "does not match the schema",
     "Missing the key",
@@ -74,12 +54,6 @@ _OTHER_KEYS: Final = (
     "conditions on the keys",
 )
 """Texts in DynamoDB's messages for a table that has another key than the call."""
-_NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-
-
-def code(error: Exception) -> str:
-    """Return DynamoDB's code; empty for an error that DynamoDB did not send."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 def is_answer(error: BaseException | None) -> bool:
@@ -122,15 +96,13 @@ def has_done_nothing(error: Exception) -> bool:
     if isinstance(error, ClientError):
         failed = {reason for reason in reasons(error) if reason != "None"}
         return code(error) in _NOT_NOW or (bool(failed) and failed <= _REASONS_NOT_NOW)
-    if isinstance(error, EndpointConnectionError):
-        return isinstance(error.kwargs.get("error"), ClientConnectorError)
-    return isinstance(error, (ConnectTimeoutError, ProxyConnectionError, SSLError))
+    return was_not_sent(error)
 
 
 def may_have_been_done(error: Exception) -> bool:
     """Return whether it is unknown if the call was carried out."""
     if isinstance(error, ClientError):
-        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+        return status(error) >= 500
     return isinstance(error, (HTTPClientError, NoConnection, NotUnderstoodError)) and not has_done_nothing(error)
 
 
@@ -145,37 +117,16 @@ def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> 
     if isinstance(error, NotUnderstoodError):
         return _not_understood(where, is_write=is_write)
     if may_have_been_done(error):
-        return unanswered(f"{where} failed ({_kind(error)})", may_have_changed=is_write)
+        return unanswered(f"{where} failed ({kind(error)})", may_have_changed=is_write)
     if has_done_nothing(error):
-        return StoreUnavailableError(f"{where} can't do it now: {_why(error)}")
+        return StoreUnavailableError(f"{where} can't do it now: {why(error)}")
+    if wrong := wrong_profile(error):
+        return StoreRefusedError(wrong)
     if isinstance(error, ClientError):
         return StoreRefusedError(
-            f"{where} refused the call ({_kind(error)}); {_advice(error, layout)}".removesuffix("; ")
+            f"{where} refused the call ({kind(error)}); {_advice(error, layout)}".removesuffix("; ")
         )
-    if isinstance(error, NoRegionError):
-        return StoreRefusedError("no AWS region is known; set region, such as eu-central-1")
-    if isinstance(error, _NO_CREDENTIALS):
-        return StoreRefusedError(
-            "no AWS credentials were found; set accessKey and secretKey, or give the pod's service "
-            "account a role (EKS Pod Identity or IRSA)"
-        )
-    return StoreRefusedError(f"the AWS client can't make the call ({_kind(error)}); correct region, endpoint and table")
-
-
-def _kind(error: Exception) -> str:
-    """Return the kind of an error: DynamoDB's code if it looks like one, or the name of the client's class."""
-    found = code(error)
-    return found if re.fullmatch(r"[A-Z][A-Za-z.]{2,80}", found) else type(error).__name__
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return _kind(error)
-    if isinstance(error, ConnectTimeoutError):
-        return "it does not answer"
-    inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
-    inner = getattr(inner, "certificate_error", None) or getattr(inner, "os_error", None) or inner
-    return reason(inner) if isinstance(inner, BaseException) else _kind(error)
+    return StoreRefusedError(f"the AWS client can't make the call ({kind(error)}); correct region, endpoint and table")
 
 
 def _not_understood(where: str, *, is_write: bool) -> StoreError:
@@ -198,17 +149,17 @@ def _message(error: ClientError) -> str:
 
 
 def _advice(error: ClientError, layout: Layout) -> str:
-    kind, message = code(error), _message(error)
-    if kind in _BAD_CREDENTIALS:
-        return "check accessKey, secretKey and sessionToken, or the role that stands for them"
-    if kind == "AccessDeniedException":
+    name, message = code(error), _message(error)
+    if name in BAD_CREDENTIALS:
+        return CHECK_KEYS
+    if name == "AccessDeniedException":
         return f"allow it on table {layout.shown_table} in the policy of this identity"
-    if kind == "ResourceNotFoundException":
-        name = layout.shown_key
+    if name == "ResourceNotFoundException":
+        key = layout.shown_key
         return (
             f"check table and region, or create it: aws dynamodb create-table --table-name {layout.shown_table} "
-            f"--attribute-definitions AttributeName={name},AttributeType=S "
-            f"--key-schema AttributeName={name},KeyType=HASH --billing-mode PAY_PER_REQUEST"
+            f"--attribute-definitions AttributeName={key},AttributeType=S "
+            f"--key-schema AttributeName={key},KeyType=HASH --billing-mode PAY_PER_REQUEST"
         )
     if any(words in message for words in _OTHER_KEYS):
         return (

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pannier_crds.addresses.hosts import full_url
 from pannier_crds.given_settings import GivenSettings
-from pannier_crds.secret import Secret, shown
-from pannier_sidecar.network.fields import read_field, shown_addresses
+from pannier_crds.secret import shown
+from pannier_sidecar.clouds.aws import AwsProfile, read_profile, where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +22,7 @@ class DynamoDBSettings:
     table: str
     partition_key: str
     ttl_attribute: str
-    region: str | None
-    endpoint: str | None
-    access_key: Secret | None
-    secret_key: Secret | None
-    session_token: Secret | None
+    profile: AwsProfile
     timeout: float
     """Seconds that a call may take, further attempts included."""
     max_connections: int
@@ -45,22 +40,10 @@ def read_settings(settings: Mapping[str, Setting]) -> DynamoDBSettings:
         table=given.text("table"),
         partition_key=given.text("partitionKey"),
         ttl_attribute=given.text("ttlAttributeName"),
-        region=given.text("region") or None,
-        endpoint=given.text("endpoint") or None,
-        access_key=given.secret("accessKey") or None,
-        secret_key=given.secret("secretKey") or None,
-        session_token=given.secret("sessionToken") or None,
+        profile=read_profile(given),
         timeout=given.number("timeout"),
         max_connections=given.whole_number("maxConnections"),
-        where=_where(given),
+        where=where("DynamoDB", given),
         shown_table=shown(given["table"], "table"),
         shown_key=shown(given["partitionKey"], "partitionKey"),
     )
-
-
-def _where(given: GivenSettings) -> str:
-    endpoint = given["endpoint"]
-    if not endpoint:
-        return "DynamoDB"
-    scheme, address = read_field("endpoint", endpoint, full_url)
-    return f"DynamoDB at {shown_addresses('endpoint', endpoint, (f'{scheme}://{address}',))}"

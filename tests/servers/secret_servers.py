@@ -1,0 +1,35 @@
+"""Secret stores as the sidecar opens them, without a sidecar."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pannier_crds.catalogue import component_type, read_settings
+from pannier_sidecar.secret_stores.server import SecretServer, open_server
+
+
+def using(kind: str, metadata: dict[str, str], use: Callable[[SecretServer], Awaitable[Any]]) -> Any:
+    """Return what `use` returns for a secret store with these fields; empty ones count as not given."""
+    known = component_type(kind)
+    assert known is not None
+    settings, problems = read_settings(known, {name: value for name, value in metadata.items() if value})
+    assert not problems
+
+    async def run() -> Any:
+        server = open_server(kind, settings)
+        try:
+            return await use(server)
+        finally:
+            await server.close()
+
+    return asyncio.run(run())
+
+
+def read(kind: str, metadata: dict[str, str], name: str, **of_request: str) -> Any:
+    return using(kind, metadata, lambda server: server.read(name, of_request))
+
+
+def read_all(kind: str, metadata: dict[str, str]) -> Any:
+    return using(kind, metadata, lambda server: server.read_all({}))
