@@ -12,9 +12,10 @@ from servers.eventually import eventually
 from servers.pgbouncer_server import PgBouncerServer
 from servers.postgresql_server import PostgreSQLServer
 
+from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.postgresql.client import Pool, always
+from pannier_sidecar.stores.postgresql.client import Pool
 from pannier_sidecar.stores.postgresql.connection import Connection
 
 pytestmark = pytest.mark.asyncio

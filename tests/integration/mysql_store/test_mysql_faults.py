@@ -187,3 +187,22 @@ async def test_a_transaction_that_was_given_up_before_its_commit_does_not_happen
             found = await eventually(lambda: far.get(Get("k")))
             assert found is not None and found.value == b"0"
             assert await eventually(lambda: far.get(Get("new"))) is None
+
+
+async def test_a_store_is_closed_while_the_server_goes_on_with_calls_that_were_given_up(
+    server: MySQLServer, open_store
+) -> None:
+    store = await open_store(maxConns=3)
+    await store.set(Set("k", b"1"))
+    with server.connected(SCHEMA) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT * FROM state FOR UPDATE")
+        writes = (store.set(Set("k", b"2")), store.transact([Set("k", b"3"), Set("new", b"3")]))
+        tasks = [asyncio.create_task(write) for write in writes]
+        count = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'INSERT%'"
+        await until(lambda: server.sql(count)[0][0] == 2)
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 2
+        await store.close()  # after the test, no task may be left, and no error that nobody has seen

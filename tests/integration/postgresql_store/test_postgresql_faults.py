@@ -15,10 +15,10 @@ from servers.postgresql_server import PostgreSQLServer, locked, running
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
+from pannier_sidecar.network import connection_pool
 from pannier_sidecar.state.errors import KeyRefusedError, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store
-from pannier_sidecar.stores.postgresql import client
 
 LIMIT_S = 30.0
 
@@ -71,7 +71,7 @@ async def test_while_it_is_down_calls_fail_at_once_and_name_its_address(server: 
 async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_continued(
     server: PostgreSQLServer, open_store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "FRESH_S", LIMIT_S * 10)  # a busy machine may take its time from here on
+    monkeypatch.setattr(connection_pool, "FRESH_S", LIMIT_S * 10)  # a busy machine may take its time from here on
     store = await opened_in_time(open_store, timeout=1.0)
     await asyncio.gather(*(eventually(partial(store.set, Set(str(number), b"1"))) for number in range(10)))
     server.pause()
@@ -94,7 +94,7 @@ async def test_a_write_is_not_sent_to_a_server_that_hangs_since_its_connection_w
 ) -> None:
     store = await opened_in_time(open_store, timeout=1.0)
     await eventually(lambda: store.set(Set("k", b"1")))
-    monkeypatch.setattr(client, "FRESH_S", 0.0)
+    monkeypatch.setattr(connection_pool, "FRESH_S", 0.0)
     server.pause()
     (fault,) = await faults_of(store.set(Set("k", b"2")))
     assert type(fault) is StoreUnavailableError

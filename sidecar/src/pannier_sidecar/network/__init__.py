@@ -1,14 +1,16 @@
 """What stores that reach their servers over a network share.
 
-pipeline        one connection for all calls: those of one iteration of the event loop are one write
-reconnecting    replaces such a connection when it ends, while the store is open; has calls wait while it is full
-answers         how large an answer may be, and reads in parts if it would be larger
-http_answers    the same for answers over HTTP
-grpc_channels   how a gRPC channel connects again, and how much it may receive
-connections     connections of a client library, counted until the server has closed them too
-sweeping        removes expired rows from time to time, in one sidecar of all that share a table
-tls             which authorities TLS trusts, and which client certificate it sends
-fields          fields of components that hold addresses
-jitter          random pauses, so that sidecars do not all come back to a server at once
-reasons         why a server cannot be reached
+pipeline         one connection for all calls: those of one iteration of the event loop are one write
+reconnecting     replaces such a connection when it ends, while the store is open; has calls wait while it is full
+connection_pool  connections lent to one call at a time, for databases that answer one call at a time on each
+keepalive        has the kernel notice a server that has vanished
+answers          how large an answer may be, and reads in parts if it would be larger
+http_answers     the same for answers over HTTP
+grpc_channels    how a gRPC channel connects again, and how much it may receive
+connections      connections of a client library, counted until the server has closed them too
+sweeping         removes expired rows from time to time, in one sidecar of all that share a table
+tls              which authorities TLS trusts, and which client certificate it sends
+fields           fields of components that hold addresses
+jitter           random pauses, so that sidecars do not all come back to a server at once
+reasons          why a server cannot be reached
 """

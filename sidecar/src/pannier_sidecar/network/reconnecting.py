@@ -1,10 +1,10 @@
 """Keeps one connection to a server while a store is open: replaces it when it ends, has calls wait while it is full.
 
 Subclasses decide when to connect: `Link` of Redis stays connected, so that no call has to wait for it; `Host` of
-memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which answers one
-call at a time on a connection, has a pool instead (decision 17). The channels of etcd and Spanner (`grpc_channels.py`)
-and the client libraries of the other stores reconnect by themselves. Subclasses also decide how long to pause between
-attempts (`pause_before` in `redis/reconnecting.py`).
+memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL and MySQL, which
+answer one call at a time on a connection, have a pool instead (`connection_pool.py`, decision 17). The channels of etcd
+and Spanner (`grpc_channels.py`) and the client libraries of the other stores reconnect by themselves. Subclasses also
+decide how long to pause between attempts (`pause_before` in `redis/reconnecting.py`).
 """
 
 from __future__ import annotations

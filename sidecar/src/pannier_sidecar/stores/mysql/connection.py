@@ -5,30 +5,26 @@ The client library gets no parameters: the store writes its statements whole. Va
 
 from __future__ import annotations
 
+import asyncio
 import math
-import socket
-from asyncio import get_running_loop
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiomysql
 from pymysql.constants import CLIENT
 
 from pannier_sidecar.network import answers
+from pannier_sidecar.network.keepalive import keep_alive
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 
-from .errors import ERRORS, BrokenProtocolError, PlainPasswordError, TLSMissingError
+from .errors import ERRORS, BrokenProtocolError, PlainPasswordError, TLSMissingError, is_lost
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from .settings import MySQLSettings
 
-FRESH_S: Final = 1.0
-"""Seconds; a connection that was used so recently counts as alive. Before a write, an older one is checked."""
-_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
-"""Options with which a vanished server is noticed after half a minute. Seconds, but the last one is in milliseconds."""
 _PACKET_COST: Final = 100
 """Bytes that each packet of an answer counts for beside its content: an empty row takes memory too."""
 _HEADER: Final = 4
@@ -43,6 +39,7 @@ _SESSION: Final = (
 )
 
 Row = tuple[bytes | None, ...]
+Result = TypeVar("Result")
 
 
 class _Raw(aiomysql.Connection):  # type: ignore[misc]  # it has no types
@@ -95,8 +92,9 @@ class Connection:
         self._raw = raw
         self._max_statement = max_statement
         self._is_in_transaction = False
-        self._is_given_up = False
-        self.opened_at = self.used_at = get_running_loop().time()
+        self._given_up: asyncio.Task[Any] | None = None
+        """The work of a call that was given up, while the server may still be busy with its statement."""
+        self.opened_at = self.used_at = asyncio.get_running_loop().time()
         """When it was opened and last given back, on the loop's clock."""
 
     def expect_answer(self) -> None:
@@ -136,21 +134,35 @@ class Connection:
             await query(self._raw, "ROLLBACK")
             self._is_in_transaction = False
 
-    def give_up(self) -> None:
-        """Refuse further statements of the call that uses the connection, COMMIT among them."""
-        self._is_given_up = True
+    async def carry_out(self, work: Callable[..., Coroutine[Any, Any, Result]], *arguments: object) -> Result:
+        """Return what `work` returns, given this connection and the arguments.
+
+        If the caller gives up, the statement that was sent goes on, because the client library would close the
+        connection. No further one is sent: a transaction that was not asked to commit must not be committed later.
+        """
+        task = asyncio.create_task(work(self, *arguments))
+        try:
+            return await asyncio.shield(task)
+        finally:
+            if not task.done():
+                self._given_up = task
 
     async def settle(self) -> None:
-        """Make the connection ready for another call, after one that was given up has ended."""
+        """Return when the server has ended the statement of a call that was given up, and no transaction is open.
+
+        Raises the client library's errors when the connection is lost.
+        """
+        if self._given_up is not None:
+            await _ended(self._given_up)
         await self.rollback()
-        self._is_given_up = False
+        self._given_up = None
 
     async def check(self) -> None:
         """Return if the server answers."""
-        await self._query("DO 1")
+        await self.carry_out(Connection.execute, "DO 1")
 
     async def _query(self, statement: str) -> None:
-        if self._is_given_up:
+        if self._given_up is not None:
             raise StoreUnavailableError("the caller has given the call up")
         if len(statement) >= self._max_statement:
             raise StoreRefusedError(
@@ -175,6 +187,17 @@ class Connection:
         with suppress(Exception):  # whatever it is, nothing of it is needed any more
             await self._raw.ensure_closed()
         self.terminate()
+
+
+async def _ended(work: asyncio.Task[Any]) -> None:
+    """Return when work that was given up has ended. Raises its error if the connection is lost."""
+    try:
+        await asyncio.wait([work])
+    finally:
+        work.cancel()  # if nobody waits any more
+    failure = None if work.cancelled() else work.exception()
+    if failure is not None and is_lost(failure):
+        raise failure
 
 
 async def query(raw: _Raw, statement: str) -> None:
@@ -229,12 +252,7 @@ async def _open(raw: _Raw) -> None:
         if isinstance(error.__cause__, OSError):
             raise error.__cause__ from None  # it says why there is no connection
         raise
-    opened = raw._writer.get_extra_info("socket")  # noqa: SLF001
-    if opened.family == socket.AF_UNIX:
-        return
-    for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):  # names and the last option differ between systems
-            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    keep_alive(raw._writer.get_extra_info("socket"))  # noqa: SLF001
 
 
 def _abort(raw: _Raw) -> None:

@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pannier_sidecar.network.answers import read_in_parts
+from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import are_of_one_kind, with_distinct_keys
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
-from .client import Pool, always
+from .client import Pool
 from .connection import Connection, Row, connect
 from .encryption import context
 from .errors import is_full

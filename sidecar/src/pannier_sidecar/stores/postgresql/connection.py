@@ -8,7 +8,6 @@ uses, because there may be a pooler that was not found. See docs/decisions/0013.
 
 from __future__ import annotations
 
-import socket
 from asyncio import get_running_loop
 from contextlib import suppress
 from secrets import token_hex
@@ -17,18 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 from asyncpg import connect_utils
 
+from pannier_sidecar.network.keepalive import keep_alive
+
 from .errors import ERRORS
 from .protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
-FRESH_S: Final = 1.0
-"""Seconds; a connection that was used so recently counts as alive. Before a write, an older one is checked."""
 _SYNC: Final = "SELECT 1"
-_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
-"""Options with which a vanished server is noticed after half a minute. Seconds, but the last one is in milliseconds."""
-
 
 connect_utils.protocol.Protocol = BoundedProtocol
 """Replaced here because the client library has no parameter for the protocol class."""
@@ -136,21 +132,10 @@ async def connect(url: str, *, patience: float, names_statements: bool) -> Conne
     except AttributeError as error:  # the server was ready before it reported its version
         raise asyncpg.InternalClientError from error
     try:
-        _keep_alive(raw)
+        keep_alive(raw._transport.get_extra_info("socket"))  # noqa: SLF001  # asyncpg has no public way to it
         # A pooler has announced a process id of its own; then statements run on whichever connection it chooses.
         is_direct = await raw.fetchval("SELECT pg_backend_pid()") == raw.get_server_pid()
     except BaseException:
         raw.terminate()
         raise
     return Connection(raw, is_direct=is_direct, names_statements=names_statements and is_direct)
-
-
-def _keep_alive(raw: asyncpg.Connection) -> None:
-    """Have the kernel notice a server that has vanished: nothing else would while a call waits for its answer."""
-    opened = raw._transport.get_extra_info("socket")  # noqa: SLF001  # asyncpg has no public way to it
-    if opened.family == socket.AF_UNIX:
-        return
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):  # names and the last option differ between systems
-            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

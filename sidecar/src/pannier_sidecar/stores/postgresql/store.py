@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from pannier_sidecar.network.answers import read_in_parts
+from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import are_of_one_kind, with_distinct_keys
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
-from .client import Pool, always
+from .client import Pool
 from .connection import Connection, connect
 from .errors import is_full
 from .expiry_sweeper import ExpirySweeper
