@@ -1,4 +1,4 @@
-"""A sidecar with a Redis store loads no module that only others need: each takes memory in every pod."""
+"""A sidecar with a delivered Redis store loads no module that only others need: each takes memory in every pod."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from servers.component_files import component
+from servers.delivered_folder import deliver
 from servers.pannier_process import PATIENCE
 
 NOT_NEEDED = {
@@ -17,7 +17,8 @@ NOT_NEEDED = {
     *("ssl", "_ssl", "_hashlib", "hashlib", "hmac"),
     # what the libraries of every sidecar import, but do not use here
     *("ast", "difflib", "dis", "email", "encodings.idna", "inspect", "ipaddress", "locale", "msgspec.inspect"),
-    *("platform", "random", "typing_extensions"),
+    *("asyncio.selector_events", "asyncio.streams", "asyncio.subprocess", "asyncio.unix_events", "base64", "datetime"),
+    *("http", "json", "msgspec._json_schema", "platform", "random", "typing_extensions", "urllib.parse", "yaml"),
     # large libraries, and those of other stores and other commands
     *(
         "aiohttp",
@@ -33,17 +34,20 @@ NOT_NEEDED = {
     *("multiprocessing", "opentelemetry", "pydantic", "sqlite3", "tempfile", "unittest", "urllib.request"),
     # parts of Pannier that a component, another object or a call asks for
     *("pannier_sidecar.encryption", "pannier_sidecar.loading.guarded_store", "pannier_sidecar.loading.retrying_store"),
+    *("pannier_sidecar.http_api.go_json", "pannier_sidecar.loading.remote_secrets"),
     *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
     "pannier_sidecar.state.resiliency",
 }
 SIDECAR = """
-import json, sys, threading
+import sys, threading
 from pannier_sidecar.__main__ import main
 
 def answer():
     sys.stdin.readline()
     from pannier_sidecar.deferred_modules import Deferred
-    print(json.dumps([name for name, module in list(sys.modules.items()) if not isinstance(module, Deferred)]))
+    names = [name for name, module in list(sys.modules.items()) if not isinstance(module, Deferred)]
+    import json
+    print(json.dumps(names))
     sys.stdout.flush()
 
 threading.Thread(target=answer, daemon=True).start()
@@ -78,7 +82,7 @@ def test_a_sidecar_whose_redis_is_down_loads_nothing_that_it_does_not_need(tmp_p
         taken.bind(("127.0.0.1", 0))  # nobody listens there
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         settings = {"redisHost": address, "dialTimeout": "1s"}
-        (tmp_path / "orders.yaml").write_text(component("orders", "state.redis", settings))
+        deliver(tmp_path, "orders", "state.redis", settings)
         modules = loaded(tmp_path)
     assert "pannier_sidecar.stores.redis.store" in modules
     assert sorted(modules & NOT_NEEDED) == []

@@ -34,21 +34,10 @@ INDEX_REQUIRED: Final = "required"
 
 def index_of(files: Mapping[str, bytes]) -> bytes:
     """Return the index of a folder that holds these files."""
-    import json  # imported here, because folders without an index need none
+    import json  # imported here, because only the operator writes one
 
     digests = {name: digest_of(content) for name, content in sorted(files.items())}
     return json.dumps({"files": digests}, indent=1).encode()
-
-
-def digests_in(index: bytes) -> dict[str, str]:
-    """Return the files that an index names and the digests of their contents. Raises ValueError."""
-    import json
-
-    content = json.loads(index)
-    files = content.get("files") if isinstance(content, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
-        raise ValueError("it names no files")
-    return files
 
 
 def digest_of(content: bytes) -> str:

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.component import API_VERSION, KIND, Component
 from pannier_crds.dapr_spelling import as_dapr_reads
-from pannier_crds.plain_scalars import resolve_plain
+from pannier_crds.nodes import MAX_BYTES, Node, Tree
 from pannier_crds.problems import InvalidManifestError, Problem, quoted
 from pannier_crds.structure import kind_of
 from pannier_crds.suggestions import closest
-from pannier_crds.yaml_nodes import MAX_BYTES, Node, Tree, YamlSyntaxError, read_trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pannier_crds.resiliency import Resiliency
 
-__all__ = ["MAX_BYTES", "Document", "read_documents", "write_document"]
+__all__ = ["MAX_BYTES", "Document", "documents_of", "read_documents", "write_document"]
 
 _LISTS: Final = ("List", "ComponentList", "ResiliencyList")
 _RESILIENCY: Final = "Resiliency"
@@ -128,13 +127,15 @@ def read_documents(text: str | bytes, source: str = "") -> list[Document]:
 
     Never raises: if the text is broken, the last document has a problem that says where. Bytes are read as UTF-8.
     """
+    from pannier_crds.yaml_nodes import YamlSyntaxError, read_trees  # imported here: a pod's sidecar reads JSON
+
     decoded = _decode(text)
     if isinstance(decoded, Problem):
         return [Document({}, source, (decoded,))]
     documents: list[Document] = []
     try:
         for tree in read_trees(decoded):
-            documents.extend(_documents(tree, source))
+            documents.extend(documents_of(tree, source))
     except YamlSyntaxError as broken:
         documents.append(Document({}, source, (broken.problem,)))
     return documents
@@ -143,6 +144,8 @@ def read_documents(text: str | bytes, source: str = "") -> list[Document]:
 def write_document(manifest: Mapping[str, object]) -> str:
     """Return the YAML that `read_documents` reads back as the same manifest; keys keep their order."""
     import yaml  # imported here: reading does not need the part of PyYAML that writes
+
+    from pannier_crds.plain_scalars import resolve_plain
 
     class Dumper(yaml.SafeDumper):
         """Quotes texts that Kubernetes would read as something else, such as 1e3, and texts that are not plain
@@ -169,7 +172,8 @@ def _decode(text: str | bytes) -> str | Problem:
         return Problem("error", "", "the file is not UTF-8 text", "save it as UTF-8", line)
 
 
-def _documents(tree: Tree, source: str) -> Iterator[Document]:
+def documents_of(tree: Tree, source: str) -> Iterator[Document]:
+    """Yield the document of a tree, or those of a list of components."""
     manifest = tree.root.plain()
     if not isinstance(manifest, dict):
         message = f"the document is {kind_of(manifest)}, not a component"
@@ -179,7 +183,7 @@ def _documents(tree: Tree, source: str) -> Iterator[Document]:
     items = tree.root.content.get("items") if isinstance(tree.root.content, dict) else None
     if manifest.get("kind") in _LISTS and items is not None and isinstance(items[1].content, list):
         for index, item in enumerate(items[1].content):
-            yield from _documents(Tree(item, _inside(tree.problems, f"items[{index}].")), source)
+            yield from documents_of(Tree(item, _inside(tree.problems, f"items[{index}].")), source)
     else:
         manifest, spelling = as_dapr_reads(manifest)
         problems = (*tree.problems, *(problem for problem in spelling if problem.is_error))

@@ -6,21 +6,17 @@ are read. Plain scalars mean the same as in Kubernetes and Dapr; nothing in a te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from pannier_crds.nodes import MAX_DEPTH, Node, Tree
 from pannier_crds.plain_scalars import resolve_plain
 from pannier_crds.problems import Problem, one_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pannier_crds.plain_scalars import Scalar
-
-MAX_BYTES: Final = 1024 * 1024
-MAX_DEPTH: Final = 64
 MAX_NODES: Final = 100_000
 """Nodes of one document, counted after aliases have been replaced by what they stand for."""
 MAX_DOCUMENTS: Final = 1_000
@@ -31,32 +27,6 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG: Final = "tag:yaml.org,2002:"
 _SCALAR_TAGS: Final = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null"))
-
-
-@dataclass(slots=True)
-class Node:
-    """A scalar, a list of nodes, or a mapping from key to the key's line and its node."""
-
-    line: int
-    content: Scalar | list[Node] | dict[str, tuple[int, Node]]
-    size: int = 1
-    depth: int = 0
-
-    def plain(self) -> object:
-        """Return the node as plain Python values."""
-        if isinstance(self.content, dict):
-            return {key: node.plain() for key, (_, node) in self.content.items()}
-        if isinstance(self.content, list):
-            return [node.plain() for node in self.content]
-        return self.content
-
-
-@dataclass(slots=True)
-class Tree:
-    """One document: its root, and the problems that did not prevent reading it."""
-
-    root: Node
-    problems: list[Problem]
 
 
 class YamlSyntaxError(Exception):

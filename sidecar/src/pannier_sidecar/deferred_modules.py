@@ -33,6 +33,10 @@ class Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name == "__path__":  # the import system asks every module for it
             raise AttributeError(name)
+        return getattr(self.load(), name)
+
+    def load(self) -> ModuleType:
+        """Load the module, if it is not loaded yet, and return it."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         module = import_module(self.__name__)
@@ -40,7 +44,7 @@ class Deferred(ModuleType):
         if on_load is not None:
             on_load(module)
         self.__dict__.update(module.__dict__)
-        return getattr(module, name)
+        return module
 
     def forget(self, names: Mapping[str, object]) -> None:
         """Drop these names, so that the next use of one loads the module."""
@@ -49,19 +53,37 @@ class Deferred(ModuleType):
                 del self.__dict__[name]
 
 
+class _DeferredPart(Deferred):
+    """Stands for a module whose names its package takes over: none of them, until the module is loaded."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "__all__":
+            return super().__getattr__(name)
+        package, _, part = self.__name__.rpartition(".")
+        setattr(sys.modules[package], part, self)
+        return ()
+
+
 def defer() -> None:
     """Defer the modules, then import the libraries that would load them. Call it before anything imports those."""
     if not _TRIED[0] <= sys.version_info[:2] < _TRIED[1] or sys.implementation.name != "cpython":
         return
     _put_off("asyncio.sslproto", {})
+    for name in _PARTS_OF_ASYNCIO:
+        sys.modules.setdefault(name, _DeferredPart(name, {}))
+    _put_off("base64", {})
+    if sys.version_info < (3, 12):  # from there on it is small
+        _put_off("datetime", vars(import_module("_datetime")))
     _put_off("inspect", _INSPECT)
     _put_off("ipaddress", {})  # urllib.parse
     _put_off("linecache", {})  # asyncio and traceback
+    _put_off("msgspec._json_schema", _JSON_SCHEMA)
     _put_off("msgspec.inspect", {})
     _put_off("msgspec.toml", {})
     _put_off("msgspec.yaml", {})
     _put_off("selectors", {})  # socket and asyncio
     _put_off("textwrap", {})  # msgspec and traceback
+    _put_off("urllib.parse", _QUOTE)  # pathlib copies its function
     for_imports = [
         _put_off("decimal", _DECIMAL),
         _put_off("ssl", _SSL, _join),
@@ -70,7 +92,7 @@ def defer() -> None:
         _put_off("typing_extensions", _TYPING),
         _put_off("uuid", _UUID),
     ]
-    import asyncio  # noqa: F401
+    import asyncio
 
     import msgspec  # noqa: F401
 
@@ -80,6 +102,31 @@ def defer() -> None:
         pass
     for module, given in for_imports:
         module.forget(given)
+    asyncio.__dict__["__getattr__"] = _of_asyncio
+
+
+# What asyncio has for its own loops and not for uvloop's, for streams and for processes; in any of the versions tried.
+_PARTS_OF_ASYNCIO: Final[Mapping[str, frozenset[str]]] = {
+    "asyncio.streams": frozenset(
+        ("StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "open_unix_connection")
+        + ("start_server", "start_unix_server")
+    ),
+    "asyncio.subprocess": frozenset(("create_subprocess_exec", "create_subprocess_shell")),
+    "asyncio.unix_events": frozenset(
+        ("AbstractChildWatcher", "DefaultEventLoopPolicy", "EventLoop", "FastChildWatcher", "MultiLoopChildWatcher")
+        + ("PidfdChildWatcher", "SafeChildWatcher", "SelectorEventLoop", "ThreadedChildWatcher")
+    ),
+}
+
+
+def _of_asyncio(name: str) -> Any:
+    """Return what asyncio would have taken over from one of its parts."""
+    for part, names in _PARTS_OF_ASYNCIO.items():
+        if name in names:
+            value = getattr(sys.modules[part], name)
+            setattr(sys.modules["asyncio"], name, value)
+            return value
+    raise AttributeError(f"module 'asyncio' has no attribute {name!r}")
 
 
 def _put_off(
@@ -91,23 +138,30 @@ def _put_off(
     return module, given
 
 
+def _late(name: str, function: str) -> Callable[..., Any]:
+    """Return a function that calls one of a module that is loaded then."""
+
+    def call(*given: Any, **more: Any) -> Any:
+        return getattr(_loaded(name), function)(*given, **more)
+
+    return call
+
+
+def _loaded(name: str) -> ModuleType:
+    module = sys.modules[name]
+    return module.load() if isinstance(module, Deferred) else module
+
+
 # What asyncio and uvloop use of `inspect` in every process. Arguments that are not plain functions go to the module.
 def _is_coroutine_function(what: object) -> bool:
     function = what.__func__ if isinstance(what, MethodType) else what
     if isinstance(function, FunctionType) and not function.__dict__:
         return bool(function.__code__.co_flags & _CO_COROUTINE)
-    return bool(_real_inspect().iscoroutinefunction(what))
+    return bool(_loaded("inspect").iscoroutinefunction(what))
 
 
 def _unwrap(function: Any, **more: Any) -> Any:
-    return _real_inspect().unwrap(function, **more) if hasattr(function, "__wrapped__") else function
-
-
-def _real_inspect() -> Any:
-    import inspect
-
-    inspect.signature  # noqa: B018  # loads it
-    return sys.modules["inspect"]
+    return _loaded("inspect").unwrap(function, **more) if hasattr(function, "__wrapped__") else function
 
 
 _CO_COROUTINE: Final = 0x80
@@ -135,30 +189,22 @@ class _StackSummary:
         return traceback.StackSummary.extract(*given, **more)
 
 
-def _walk_stack(frame: Any) -> Any:
-    import traceback
-
-    return traceback.walk_stack(frame)
-
-
 def _extract_stack(frame: Any = None, limit: int | None = None) -> Any:
     import traceback
 
     return traceback.extract_stack(frame or sys._getframe(1), limit)  # noqa: SLF001
 
 
-def _format_list(frames: Any) -> Any:
-    import traceback
-
-    return traceback.format_list(frames)
-
-
 _TRACEBACK: Final = {
     "StackSummary": _StackSummary,
     "extract_stack": _extract_stack,
-    "format_list": _format_list,
-    "walk_stack": _walk_stack,
+    "format_list": _late("traceback", "format_list"),
+    "walk_stack": _late("traceback", "walk_stack"),
 }
+
+# Names that msgspec and pathlib import for functions that are not called here.
+_JSON_SCHEMA: Final = {name: _late("msgspec._json_schema", name) for name in ("schema", "schema_components")}
+_QUOTE: Final = {"quote_from_bytes": _late("urllib.parse", "quote_from_bytes")}
 
 # The names that msgspec uses; `typing` has them too.
 _TYPING: Final = {
@@ -181,18 +227,6 @@ class _Context(metaclass=_KindOfContext):
     """uvloop uses it only for `isinstance`."""
 
 
-def _memory_bio() -> object:
-    import ssl
-
-    return ssl.MemoryBIO()
-
-
-def _default_context() -> object:
-    import ssl
-
-    return ssl.create_default_context()
-
-
 def _error(name: str) -> type[OSError]:
     return type(name, (OSError,), {"__slots__": ()})
 
@@ -204,8 +238,8 @@ _SSL: Final[dict[str, object]] = {
     **_CAUGHT,
     "SSLError": OSError,  # its base class; uvloop catches it only where no other OSError occurs
     "SSLContext": _Context,
-    "MemoryBIO": _memory_bio,
-    "create_default_context": _default_context,
+    "MemoryBIO": _late("ssl", "MemoryBIO"),
+    "create_default_context": _late("ssl", "create_default_context"),
     "SSL_ERROR_WANT_READ": 2,  # OpenSSL's numbers, which never change
     "SSL_ERROR_WANT_WRITE": 3,
     "SSL_ERROR_SYSCALL": 5,

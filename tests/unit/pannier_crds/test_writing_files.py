@@ -1,11 +1,18 @@
-"""A manifest written as YAML is read back unchanged, whatever its content."""
+"""A manifest written as YAML, or in canonical JSON, is read back unchanged, whatever its content."""
 
+import json
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.tables import each_row
 
+from pannier_crds import canonical_json
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
 from pannier_crds.manifests import read_documents, write_document
+from pannier_crds.nodes import Node
+from pannier_sidecar.loading.delivered import delivered_documents
 
 AWKWARD = (
     *("1e3", "0o17", "0x1F", "1_000", "12:30", "1.", "+.5", "2020-01-01", "on", "no", "y", "True", "~", "null", "Null"),
@@ -59,9 +66,29 @@ items = st.builds(
 )
 
 
+def as_json(manifest: dict[str, object]) -> str:
+    """Return the text that the operator writes."""
+    return canonical_json.write(manifest, lambda text: json.dumps(text, ensure_ascii=False))
+
+
 def read_back(component: Component) -> Component:
+    """Read the component back from YAML, and check that its JSON means the same with and without PyYAML."""
     (document,) = read_documents(write_document(component.to_manifest()))
+    text = as_json(component.to_manifest())
+    (from_yaml,) = read_documents(text)
+    (from_json,) = delivered_documents(text.encode(), "")
+    assert from_json == replace(from_yaml, root=from_json.root)
+    assert lines(from_json.root) == lines(from_yaml.root)
+    assert from_json.manifest == document.manifest
     return document.read_component()
+
+
+def lines(node: Node | None) -> object:
+    """Return a tree's content, each value with its line."""
+    assert node is not None
+    if isinstance(node.content, dict):
+        return node.line, {key: (line, lines(value)) for key, (line, value) in node.content.items()}
+    return node.line, [lines(each) for each in node.content] if isinstance(node.content, list) else node.content
 
 
 @given(st.lists(items, max_size=4), texts.filter(str.strip))
@@ -82,3 +109,39 @@ def test_plain_text_stays_readable() -> None:
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: orders\nspec:\n  type: state.redis\n"
         "  version: v1\n  metadata:\n  - name: redisHost\n    value: redis:6379\n"
     )
+
+
+COMPONENT = Component("a", "state.redis", metadata=(MetadataItem("redisHost", "h"), MetadataItem("redisHost", "i")))
+
+
+@each_row(
+    "changed",
+    (
+        lambda text: text.replace("\n", "\n "),
+        lambda text: text + "\n",
+        lambda text: text.removesuffix("\n"),
+        lambda text: text.replace('"h"', '"\\u0068"'),
+        lambda text: text.replace('"h"', "1"),
+        lambda text: text.replace('"h"', "1e3"),
+        lambda text: text.replace('"h"', '{\n     "<<": {\n      "a": "b"\n     }\n    }'),
+        lambda text: text.replace('"kind": "Component",', '"kind": "Component",\n "kind": "Component",'),
+        lambda text: text.replace("h", "\x7f"),
+        lambda text: text.replace('"h"', "[" * 3000),
+        lambda text: text.replace('"h"', f'"{"x" * 2**20}"'),
+        lambda text: text.replace('"h"', "null"),
+        lambda text: "[]\n",
+        lambda text: "{",
+        lambda text: "",
+    ),
+)
+def test_a_text_in_another_form_is_left_to_the_reader_of_yaml(changed) -> None:
+    text = as_json(COMPONENT.to_manifest())
+    assert delivered_documents(text.encode(), "")
+    assert delivered_documents(changed(text).encode(), "") == []
+    assert delivered_documents(text.encode().replace(b"redisHost", b"\xff"), "") == []
+
+
+@each_row("value", (1, 1.5, float("nan"), None, {"<<": "a"}, {"x" * 300: "a"}, "\ud800"))
+def test_what_yaml_may_read_differently_is_not_written(value: object) -> None:
+    with pytest.raises(ValueError, match="may read|reads differently|surrogates"):
+        as_json({"spec": value}).encode()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_crds.folder import digest_of, digests_in
+from pannier_crds.folder import digest_of
 from pannier_crds.secret import Secret
 from pannier_operator.delivery import plan as plan_module
 from pannier_operator.delivery.app_secret import (
@@ -143,14 +143,18 @@ class TestTheSecretOfAnApp:
     def test_holds_a_file_for_each_component_without_scopes_and_other_marks(self) -> None:
         files = files_of(deliver(component("a", scopes=["cart"], generation=7), component("b")))
         assert list(files) == ["a.yaml", "b.yaml", "_index"]
-        assert digests_in(files["_index"].encode()) == {
+        assert json.loads(files["_index"])["files"] == {
             name: digest_of(files[name].encode()) for name in ("a.yaml", "b.yaml")
         }
-        assert files["a.yaml"] == (
-            "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: a\n  namespace: shop\n  annotations:\n"
-            '    pannier.dev/generation: "7"\nspec:\n  type: state.redis\n  version: v1\n  metadata:\n'
-            "  - name: redisHost\n    value: redis:6379\n"
-        )
+        identity = {"name": "a", "namespace": "shop", "annotations": {"pannier.dev/generation": "7"}}
+        settings = [{"name": "redisHost", "value": "redis:6379"}]
+        written = {
+            "apiVersion": "dapr.io/v1alpha1",
+            "kind": "Component",
+            "metadata": identity,
+            "spec": {"type": "state.redis", "version": "v1", "metadata": settings},
+        }
+        assert files["a.yaml"] == json.dumps(written, indent=1) + "\n"
 
     def test_is_the_same_however_the_components_are_listed(self) -> None:
         one, other = component("a", reference("redisPassword", "redis", "password")), component("b")
@@ -178,7 +182,7 @@ class TestSecretsReferredTo:
         environment["spec"] = {"type": "secretstores.local.env"}
         files = files_of(deliver(vaulted, environment))
         assert list(files) == ["a.yaml", "env.yaml", "_index"]
-        assert "secretStore: env\n" in files["a.yaml"]
+        assert '"secretStore": "env"\n' in files["a.yaml"]
 
     @pytest.mark.parametrize("store", ["kubernetes", "Kubernetes", ""])
     def test_the_store_of_kubernetes_secrets_may_be_named(self, store: str, tmp_path: Path) -> None:

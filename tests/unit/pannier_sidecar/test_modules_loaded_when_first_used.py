@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,45 @@ USES = {
         uvloop.run(main())
         import subprocess
         assert subprocess.run(["true"]).returncode == 0 and issubclass(subprocess.SubprocessError, Exception)
+        """,
+    "streams": """
+        async def answer(reader, writer):
+            writer.write(await reader.read(10))
+            writer.close()
+        async def main():
+            server = await asyncio.start_unix_server(answer, sys.argv[1])
+            reader, writer = await asyncio.open_unix_connection(sys.argv[1])
+            writer.write(b"a")
+            writer.write_eof()
+            assert await reader.read() == b"a" and isinstance(reader, asyncio.streams.StreamReader)
+            writer.close()
+            server.close()
+        uvloop.run(main())
+        from asyncio import StreamWriter
+        assert is_loaded("asyncio.streams") and not is_loaded("asyncio.unix_events")
+        """,
+    "asyncio's own loop": """
+        async def main():
+            assert isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop)
+            process = await asyncio.create_subprocess_exec("true")
+            return await process.wait()
+        assert not is_loaded("asyncio.unix_events") and asyncio.run(main()) == 0
+        assert asyncio.unix_events.SelectorEventLoop is asyncio.SelectorEventLoop
+        assert not hasattr(asyncio, "unknown")
+        """,
+    "times": """
+        import datetime, pickle
+        time = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
+        assert str(time) == "2026-11-28 00:00:00+00:00" and pickle.loads(pickle.dumps(time)) == time
+        assert datetime.datetime.strptime("2026", "%Y").year == 2026 and datetime.MAXYEAR == 9999
+        assert issubclass(datetime.timezone, datetime.tzinfo)
+        assert is_loaded("datetime") == (sys.version_info >= (3, 12))
+        """,
+    "small things of large modules": """
+        import base64, msgspec, pathlib, urllib.parse
+        assert pathlib.Path("/a b").as_uri() == "file:///a%20b" and is_loaded("urllib.parse")
+        assert base64.b64encode(b"a") == b"YQ==" and urllib.parse.unquote("%41") == "A"
+        assert msgspec.json.schema(int) == {"type": "integer"} and msgspec.json.schema_components([int])[1] == {}
         """,
     "the loop's debug mode": """
         async def main():
@@ -81,7 +121,8 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_module_that_is_loaded_late_works_when_it_is_used(use: str) -> None:
+def test_a_module_that_is_loaded_late_works_when_it_is_used(use: str, tmp_path: Path) -> None:
     lines = [line[8:] for line in USES[use].splitlines()]
-    ended = subprocess.run([sys.executable, "-c", "\n".join([BEGINNING, *lines])], capture_output=True, text=True)
+    command = [sys.executable, "-c", "\n".join([BEGINNING, *lines]), str(tmp_path / "socket")]
+    ended = subprocess.run(command, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")

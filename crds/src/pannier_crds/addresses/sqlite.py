@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import parse_qs, unquote
+from urllib import parse
 
 from pannier_crds.addresses.hosts import character
 from pannier_crds.problems import InvalidValueError
@@ -59,14 +59,14 @@ def locate(text: str) -> File:
     text = text.strip()
     path, _, query = text.partition("?")
     if path.lower().startswith("file:"):
-        path = unquote(path[len("file:") :])
+        path = parse.unquote(path[len("file:") :])
         if path.startswith("//"):
             path = "/" + path[2:].partition("/")[2]  # file:///path and file://localhost/path
     if path != ":memory:":
         _refuse_other_dialects(path)
     if not path:
         raise InvalidValueError("the name of the file is missing", PATH)
-    parameters = parse_qs(query, keep_blank_values=True)
+    parameters = parse.parse_qs(query, keep_blank_values=True)
     _refuse_promises(parameters.keys() - _KNOWN)
     mode = parameters.get("mode", ["rwc"])[0]
     if mode not in _MODES:

@@ -14,9 +14,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pannier_crds import canonical_json
 from pannier_crds.component import Component, MetadataItem
 from pannier_crds.folder import INDEX_FILE, KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE, index_of
-from pannier_crds.manifests import write_document
 from pannier_operator.delivery.app_secret import GENERATION, GENERATIONS, MAX_BYTES, TooLarge, labels, secret_name
 from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.objects.references import Unresolved, references_of, text_in, unresolved_in
@@ -112,7 +112,11 @@ def _file(component: Component, generation: int) -> bytes:
         identity = manifest["metadata"]
         assert isinstance(identity, dict)
         identity["annotations"] = {GENERATION: str(generation)}
-    return write_document(manifest).encode()
+    return canonical_json.write(manifest, _quote).encode()
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _secret_store(namespace: str) -> Component:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import base64
 from typing import TYPE_CHECKING, Final
 
 from ..http2 import frames
@@ -29,5 +29,5 @@ def failure_block(failure: StatusError, *, has_begun: bool) -> bytes:
     """Return the last header block of an answer that fails; `has_begun`: its first one is out."""
     block = literal(b"grpc-status", b"%d" % failure.code) + literal(b"grpc-message", failure.percent_encoded)
     if failure.details:
-        block += literal(b"grpc-status-details-bin", b64encode(failure.details).rstrip(b"="))
+        block += literal(b"grpc-status-details-bin", base64.b64encode(failure.details).rstrip(b"="))
     return block if has_begun else _ANSWER + block

@@ -6,7 +6,7 @@ writes from the .proto files, so the protobuf library is not needed.
 
 from __future__ import annotations
 
-from base64 import b64decode
+import base64
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -70,7 +70,7 @@ def _with_imports(name: str) -> list[bytes] | None:
     wanted = [name]
     for each in wanted:
         wanted += [imported for imported in files[each].imports if imported not in wanted]
-    return [b64decode("".join(files[each].descriptor)) for each in wanted]
+    return [base64.b64decode("".join(files[each].descriptor)) for each in wanted]
 
 
 class _File(Struct):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from typing import TYPE_CHECKING
-from urllib.parse import quote_from_bytes
+from urllib import parse
 
 from ..protobuf import encode
 from ..state.errors import EmptyKeyError, StoreNotFoundError
@@ -54,7 +54,7 @@ class StatusError(Exception):
     @property
     def percent_encoded(self) -> bytes:
         """The message as the trailer `grpc-message` carries it."""
-        return quote_from_bytes(self.message.encode(), safe=_PLAIN).encode()
+        return parse.quote_from_bytes(self.message.encode(), safe=_PLAIN).encode()
 
 
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")

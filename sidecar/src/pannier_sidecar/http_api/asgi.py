@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib import parse
 
 from .messages import Answer
 
@@ -39,7 +38,7 @@ class Documentation:
             routes = await asyncio.to_thread(import_module, "pannier_sidecar.http_api.routes")
             self._app = routes.build(self._api)
         answer = await through(self._app, call)
-        if answer.status == HTTPStatus.OK and call.path in PAGES:
+        if answer.status == 200 and call.path in PAGES:
             self._made[call.path] = answer
         return answer
 
@@ -52,7 +51,7 @@ async def through(app: App, call: Call) -> Answer:
         "http_version": "1.1",
         "method": call.method.decode("latin-1"),
         "scheme": "http",
-        "path": unquote(call.path.decode("latin-1")),
+        "path": parse.unquote(call.path.decode("latin-1")),
         "raw_path": call.path,
         "query_string": call.query_string,
         "root_path": "",

@@ -23,7 +23,6 @@ from ..state.errors import (
 )
 from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
-from . import go_json
 from .bounds import LARGE, BodyDecoder, KeysDecoder, Kinds
 from .json_errors import why_not_json
 from .sent import (
@@ -42,7 +41,7 @@ from .sent import (
 )
 
 if TYPE_CHECKING:
-    from .go_json import GoType
+    from .go_json import BodyKind
 
 MAX_RETRIES = 100
 MAX_RETRY_INTERVAL_MS = 600_000
@@ -106,7 +105,7 @@ class Decoding:
 
     async def items(self, body: bytes, defaults: RequestDefaults) -> list[WriteItem]:
         """Return the items of a save."""
-        sent = await self._decode(self._items, body, ITEM, _ITEMS_ADVICE, go_json.ITEMS)
+        sent = await self._decode(self._items, body, ITEM, _ITEMS_ADVICE, "items")
         if len(sent) <= FEW:
             return [_item(item, (index, ""), defaults) for index, item in enumerate(sent)]
         return await self._pace.each(lambda place: _item(place[1], (place[0], ""), defaults), list(enumerate(sent)))
@@ -125,13 +124,13 @@ class Decoding:
 
     async def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
-        sent = await self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING)
+        sent = await self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, "bulk get", _DESERIALIZING)
         return sent.keys or [], _given(sent.metadata)
 
     async def transaction(self, body: bytes, defaults: RequestDefaults) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
         sent = await self._decode(
-            self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, go_json.TRANSACTION, _DESERIALIZING
+            self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, "transaction", _DESERIALIZING
         )
         items = await self._operations(sent.operations or (), defaults)
         return items, {**_given(sent.metadata), **defaults.metadata}
@@ -139,7 +138,7 @@ class Decoding:
     async def actor_transaction(self, body: bytes, defaults: RequestDefaults) -> list[WriteItem]:
         """Return the operations on an actor's state."""
         sent = await self._decode(
-            self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, go_json.ACTOR_TRANSACTION, _DESERIALIZING
+            self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, "actor transaction", _DESERIALIZING
         )
         return await self._operations(sent, defaults, UnknownActorOperationError)
 
@@ -163,7 +162,7 @@ class Decoding:
         body: bytes,
         field_map: FieldMap,
         advice: str,
-        go_type: GoType,
+        kind: BodyKind,
         context: str = "",
     ) -> Any:
         try:
@@ -184,13 +183,13 @@ class Decoding:
                 f"{context}JSON is nested too deeply", "store the inner part as a string"
             ) from error
         except (UnicodeError, msgspec.DecodeError) as error:
-            raise self._malformed(error, body, go_type, context, advice) from error
+            raise self._malformed(error, body, kind, context, advice) from error
 
     def _normalized(self, body: bytes, field_map: FieldMap) -> bytes:
         return _normalized(body, field_map, self._max_items, unwraps=self._is_lenient)
 
     def _malformed(
-        self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str
+        self, error: Exception, body: bytes, kind: BodyKind, context: str, advice: str
     ) -> MalformedRequestError:
         reason = None if isinstance(error, msgspec.ValidationError) else why_not_json(body)
         if isinstance(error, UnicodeError):
@@ -199,7 +198,9 @@ class Decoding:
             text = reason or str(error).replace("Object missing required field `key`", _KEY_MISSING)
         malformed = MalformedRequestError(f"{context}{text}", advice)
         if not self._is_lenient:
-            words = go_json.error_of(body, go_type) or (_KEY_MISSING if text.startswith(_KEY_MISSING) else text)
+            from . import go_json  # imported here, because few clients of few sidecars see its words
+
+            words = go_json.error_of(body, kind) or (_KEY_MISSING if text.startswith(_KEY_MISSING) else text)
             malformed.dapr_message = f"{context}{words}"
         return malformed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib import parse
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -101,7 +101,7 @@ def value_answer(value: StoredValue | None) -> Answer:
         return NO_CONTENT
     etag = value.etag
     if not etag.isprintable():  # another program wrote it; a line break would end the header
-        etag = quote(etag)
+        etag = parse.quote(etag)
     if value.expires_at is None:
         return Answer(200, value.value, JSON, ((b"etag", etag.encode()),))
     expiry = (b"metadata.ttlexpiretime", rfc3339(value.expires_at).encode())

@@ -6,12 +6,14 @@ A body is examined here only after it was refused, and only if it is short.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+BodyKind = Literal["items", "bulk get", "transaction", "actor transaction"]
 
 MAX_LENGTH: Final = 4096
 """Bytes of the longest body that is examined: Python is slow, and the exact words matter less for a long body."""
@@ -42,20 +44,27 @@ _ITEM: Final = GoType(
 _OPERATION: Final = GoType("http.stateTransactionRequestBodyOperation", "object", None, {"operation": _STRING})
 _OPERATIONS: Final = GoType(f"[]{_OPERATION.name}", "array", _OPERATION)
 _ACTOR_OPERATION: Final = GoType("api.TransactionalOperation", "object", None, {"operation": _STRING})
-ITEMS: Final = GoType("[]state.SetRequest", "array", _ITEM)
-BULK_GET: Final = GoType(
+_ITEMS: Final = GoType("[]state.SetRequest", "array", _ITEM)
+_BULK_GET: Final = GoType(
     "http.BulkGetRequest",
     "object",
     None,
     {"keys": GoType("[]string", "array", _STRING), "parallelism": GoType("int", "number"), "metadata": _TEXTS},
 )
-TRANSACTION: Final = GoType(
+_TRANSACTION: Final = GoType(
     "http.stateTransactionRequestBody", "object", None, {"operations": _OPERATIONS, "metadata": _TEXTS}
 )
-ACTOR_TRANSACTION: Final = GoType("[]api.TransactionalOperation", "array", _ACTOR_OPERATION)
+_ACTOR_TRANSACTION: Final = GoType("[]api.TransactionalOperation", "array", _ACTOR_OPERATION)
+BODIES: Final[Mapping[BodyKind, GoType]] = {
+    "items": _ITEMS,
+    "bulk get": _BULK_GET,
+    "transaction": _TRANSACTION,
+    "actor transaction": _ACTOR_TRANSACTION,
+}
+"""What Dapr reads each body into."""
 
 
-def error_of(body: bytes, wanted: GoType) -> str | None:
+def error_of(body: bytes, kind: BodyKind) -> str | None:
     """Return Go's error for a body; None if Go accepts the body, or it is long."""
     if len(body) > MAX_LENGTH:
         return None
@@ -66,7 +75,7 @@ def error_of(body: bytes, wanted: GoType) -> str | None:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    return _mismatch(value, wanted)
+    return _mismatch(value, BODIES[kind])
 
 
 _WORDS: Final[Mapping[type, str]] = {str: "string", int: "number", float: "number", list: "array", dict: "object"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from urllib.parse import parse_qsl
+from urllib import parse
 
 from msgspec import Struct
 
@@ -37,7 +36,7 @@ class Call(Struct, gc=False):
         if self.query_string.count(b"&") >= PARAMETERS:
             raise MalformedRequestError(f"the query has over {PARAMETERS} parameters", "send fewer")
         text = self.query_string.decode("latin-1")
-        return dict(reversed(parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace")))
+        return dict(reversed(parse.parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace")))
 
 
 class Answer(Struct, gc=False):
@@ -79,4 +78,64 @@ NO_CONTENT = frozenset({204, 304})
 """Statuses whose answer has neither a body nor a content-length (RFC 9110, 8.6)."""
 
 _OF_JSON = b"%bcontent-type: application/json\r\n%b: %b\r\ncontent-length: %d\r\n"
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_STATUSES = """\
+200 OK
+201 Created
+202 Accepted
+203 Non-Authoritative Information
+204 No Content
+205 Reset Content
+206 Partial Content
+207 Multi-Status
+208 Already Reported
+226 IM Used
+300 Multiple Choices
+301 Moved Permanently
+302 Found
+303 See Other
+304 Not Modified
+305 Use Proxy
+307 Temporary Redirect
+308 Permanent Redirect
+400 Bad Request
+401 Unauthorized
+402 Payment Required
+403 Forbidden
+404 Not Found
+405 Method Not Allowed
+406 Not Acceptable
+407 Proxy Authentication Required
+408 Request Timeout
+409 Conflict
+410 Gone
+411 Length Required
+412 Precondition Failed
+413 Request Entity Too Large
+414 Request-URI Too Long
+415 Unsupported Media Type
+416 Requested Range Not Satisfiable
+417 Expectation Failed
+418 I'm a Teapot
+421 Misdirected Request
+422 Unprocessable Entity
+423 Locked
+424 Failed Dependency
+425 Too Early
+426 Upgrade Required
+428 Precondition Required
+429 Too Many Requests
+431 Request Header Fields Too Large
+451 Unavailable For Legal Reasons
+500 Internal Server Error
+501 Not Implemented
+502 Bad Gateway
+503 Service Unavailable
+504 Gateway Timeout
+505 HTTP Version Not Supported
+506 Variant Also Negotiates
+507 Insufficient Storage
+508 Loop Detected
+510 Not Extended
+511 Network Authentication Required
+"""
+STATUS_LINES = {int(line[:3]): b"HTTP/1.1 %b\r\n" % line for line in _STATUSES.encode().splitlines()}

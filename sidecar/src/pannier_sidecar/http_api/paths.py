@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from urllib import parse
 
 from msgspec import Struct, field
 
@@ -245,7 +245,7 @@ def unquote(segment: bytes, *, plus_is_space: bool) -> str:
             raise _cannot_unquote(
                 segment, "a % is not followed by two hexadecimal digits; write %25 for a percent sign"
             )
-        segment = unquote_to_bytes(segment)
+        segment = parse.unquote_to_bytes(segment)
     try:
         return segment.decode()
     except UnicodeDecodeError:

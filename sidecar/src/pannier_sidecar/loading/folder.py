@@ -20,8 +20,9 @@ from msgspec.structs import replace
 from pannier_crds.component import Component
 from pannier_crds.digests import blake2b
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE
-from pannier_crds.manifests import Document
+from pannier_crds.manifests import Document, read_documents
 from pannier_crds.problems import InvalidManifestError, Problem
+from pannier_sidecar.loading.delivered import delivered_documents
 from pannier_sidecar.loading.folder_index import FolderIndexes
 from pannier_sidecar.loading.half_written import WholeFiles
 
@@ -162,10 +163,6 @@ def _content(path: Path) -> bytes | Problem:
 
 def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
     """Parse component files; never raises."""
-    from pannier_crds.manifests import (
-        read_documents,
-    )  # imported here for PyYAML, which a sidecar without a folder never needs
-
     components: list[ParsedComponent] = []
     invalid: list[InvalidDocument] = []
     skipped: list[SkippedDocument] = []
@@ -176,7 +173,7 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
         if isinstance(content, Problem):
             invalid.append(InvalidDocument(source, "", (content,), is_unrelated=content.message.endswith("1 MiB")))
             continue
-        documents = read_documents(content, source)
+        documents = delivered_documents(content, source) or read_documents(content, source)
         if not content.removeprefix(codecs.BOM_UTF8).strip():
             empty.append(source)
         for document in documents:

@@ -9,12 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pannier_crds.folder import INDEX_FILE, digest_of, digests_in
+import msgspec
+
+from pannier_crds.folder import INDEX_FILE, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pannier_crds.problems import Problem
+
+
+class _Index(msgspec.Struct):
+    files: dict[str, str]
+    """The digest of each file by its name."""
 
 
 class FolderIndexes:
@@ -42,8 +49,8 @@ class FolderIndexes:
                 continue
             self._indexed.add(folder)
             try:
-                named = digests_in(index)
-            except (ValueError, RecursionError) as error:
+                named = msgspec.json.decode(index, type=_Index).files
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 return f"components folder {folder}: its index ({INDEX_FILE}) cannot be read: {error}", ()
             if wrong := _first_mismatch(folder, named, contents):
                 return f"components folder {folder}: {wrong} does not match its index ({INDEX_FILE})", ()

@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from msgspec import DecodeError
+from msgspec.json import decode
+
 from pannier_crds.addresses.sqlite import is_harmless_path
 from pannier_crds.component import SecretKeyRef
 from pannier_crds.problems import quoted
@@ -138,19 +141,22 @@ class FileSecrets:
         return dict(self._flat("", self._content()))
 
     def _content(self) -> dict[str, object]:
-        import json  # imported here, because few sidecars have a file of secrets
-
         try:
             with self._path.open("rb") as file:
-                content = json.loads(file.read(_MAX_FILE_BYTES))
+                content = self._decoded(file.read(_MAX_FILE_BYTES))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise SecretMissingError(f"secrets file {self._shown}: {reason}; correct secretsFile") from error
-        except (ValueError, RecursionError):
+        except (ValueError, DecodeError, RecursionError):
             raise SecretMissingError(f"secrets file {self._shown} is no JSON; correct it") from None
         if not isinstance(content, dict):
             raise SecretMissingError(f"secrets file {self._shown} is no JSON object; write names and values in braces")
         return content
+
+    def _decoded(self, content: bytes) -> object:
+        import json  # imported here, because few sidecars have a file that a user has written
+
+        return json.loads(content)
 
     def _flat(self, path: str, value: object) -> Iterator[tuple[str, str]]:
         parts: Iterable[tuple[object, object]]
@@ -178,6 +184,9 @@ class DeliveredSecrets(FileSecrets):
         super().__init__(path, is_multi_valued=True)
         self.capabilities = ()  # as in Dapr
         self._namespace = namespace
+
+    def _decoded(self, content: bytes) -> object:
+        return decode(content)
 
     def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
         where = f" in namespace {quoted(self._namespace)}" if self._namespace else ""

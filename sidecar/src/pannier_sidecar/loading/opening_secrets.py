@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pannier_crds.component import Component
     from pannier_crds.secret import Secret
     from pannier_sidecar.loading.folder import ParsedComponent
-    from pannier_sidecar.loading.remote_secrets import RemoteSecretStores
+    from pannier_sidecar.loading.remote_secret_stores import RemoteSecretStores
     from pannier_sidecar.loading.resolving import ResolutionContext
     from pannier_sidecar.loading.secrets import SecretStore
     from pannier_sidecar.loading.states import ComponentState

@@ -24,7 +24,7 @@ from pannier_sidecar.loading.chosen_settings import key_scheme, placed
 from pannier_sidecar.loading.encrypting import missing_package
 from pannier_sidecar.loading.folder import ParsedResiliency
 from pannier_sidecar.loading.opening_secrets import open_secret_stores, waiting
-from pannier_sidecar.loading.remote_secrets import RemoteSecretStores
+from pannier_sidecar.loading.remote_secret_stores import RemoteSecretStores
 from pannier_sidecar.loading.resolving import ResolutionContext, resolve
 from pannier_sidecar.loading.secrets import SecretStores
 from pannier_sidecar.loading.states import ComponentState, Refused, place

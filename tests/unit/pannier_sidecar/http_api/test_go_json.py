@@ -3,15 +3,7 @@
 import pytest
 from unit.tables import each_row
 
-from pannier_sidecar.http_api.go_json import (
-    ACTOR_TRANSACTION,
-    BULK_GET,
-    ITEMS,
-    MAX_LENGTH,
-    TRANSACTION,
-    GoType,
-    error_of,
-)
+from pannier_sidecar.http_api.go_json import MAX_LENGTH, BodyKind, error_of
 
 INTO = "json: cannot unmarshal"
 
@@ -60,35 +52,35 @@ OF_GO = [
 
 @each_row(("body", "message"), OF_GO)
 def test_items_that_cannot_be_read(body: bytes, message: str) -> None:
-    assert error_of(body, ITEMS) == message
+    assert error_of(body, "items") == message
 
 
 @pytest.mark.parametrize(
     ("body", "wanted", "message"),
     [
-        (b"[]", BULK_GET, "array into Go value of type http.BulkGetRequest"),
-        (b'{"keys":"a"}', BULK_GET, "string into Go struct field BulkGetRequest.keys of type []string"),
-        (b'{"keys":[1]}', BULK_GET, "number into Go struct field BulkGetRequest.keys of type string"),
-        (b'{"parallelism":"x"}', BULK_GET, "string into Go struct field BulkGetRequest.parallelism of type int"),
-        (b"[]", TRANSACTION, "array into Go value of type http.stateTransactionRequestBody"),
+        (b"[]", "bulk get", "array into Go value of type http.BulkGetRequest"),
+        (b'{"keys":"a"}', "bulk get", "string into Go struct field BulkGetRequest.keys of type []string"),
+        (b'{"keys":[1]}', "bulk get", "number into Go struct field BulkGetRequest.keys of type string"),
+        (b'{"parallelism":"x"}', "bulk get", "string into Go struct field BulkGetRequest.parallelism of type int"),
+        (b"[]", "transaction", "array into Go value of type http.stateTransactionRequestBody"),
         (
             b'{"operations":[{"operation":1}]}',
-            TRANSACTION,
+            "transaction",
             "number into Go struct field stateTransactionRequestBodyOperation.operations.operation of type string",
         ),
-        (b"{}", ACTOR_TRANSACTION, "object into Go value of type []api.TransactionalOperation"),
+        (b"{}", "actor transaction", "object into Go value of type []api.TransactionalOperation"),
     ],
 )
-def test_other_bodies_that_cannot_be_read(body: bytes, wanted: GoType, message: str) -> None:
+def test_other_bodies_that_cannot_be_read(body: bytes, wanted: BodyKind, message: str) -> None:
     assert error_of(body, wanted) == f"{INTO} {message}"
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'[{"key":null}]', b'[{"KEY":"a","more":[1]}] and more'])
 def test_a_body_that_go_accepts_has_no_error(body: bytes) -> None:
-    assert error_of(body, ITEMS) is None
+    assert error_of(body, "items") is None
 
 
 def test_deep_and_long_bodies_cost_nothing() -> None:
-    assert error_of(b"[" * MAX_LENGTH, ITEMS) == "unexpected EOF"
-    assert error_of(b"[" * (MAX_LENGTH + 1), ITEMS) is None
-    assert error_of(b'{"a":' * 800, ITEMS) in (None, "unexpected EOF")
+    assert error_of(b"[" * MAX_LENGTH, "items") == "unexpected EOF"
+    assert error_of(b"[" * (MAX_LENGTH + 1), "items") is None
+    assert error_of(b'{"a":' * 800, "items") in (None, "unexpected EOF")

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from pannier_crds.nodes import MAX_BYTES, Node
 from pannier_crds.problems import Problem, quoted
 from pannier_crds.suggestions import closest
-from pannier_crds.yaml_nodes import MAX_BYTES, Node, YamlSyntaxError, read_trees
+from pannier_crds.yaml_nodes import YamlSyntaxError, read_trees
 from pannier_sidecar.cli.run_file.fields import BY_NAME, DESTINATIONS, OF_ALL, OF_ONE_APP, TOP, Field
 
 _VERSION: Final = "1"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from pannier_crds.yaml_nodes import MAX_BYTES
+from pannier_crds.nodes import MAX_BYTES
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.flags import RUN
 from pannier_sidecar.cli.parsing import UsageError, parse

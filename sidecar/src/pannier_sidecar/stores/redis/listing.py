@@ -8,8 +8,8 @@ between two pages. SCAN may return a key twice; within a page it is listed once.
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,7 +118,7 @@ def _at_slot(first: int) -> Place:
 
 
 def _encoded(place: Place) -> str:
-    return urlsafe_b64encode(json.encode(place)).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(json.encode(place)).rstrip(b"=").decode()
 
 
 def _decoded(cursor: str | None) -> Place:
@@ -126,7 +126,7 @@ def _decoded(cursor: str | None) -> Place:
         return _at_slot(0)
     try:
         text = cursor.encode("ascii")
-        place = json.decode(urlsafe_b64decode(text + b"=" * (-len(text) % 4)), type=Place)
+        place = json.decode(base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4)), type=Place)
     except (ValueError, DecodeError) as error:
         raise _foreign(cursor) from error
     if not (0 <= place.scan < 2**64 and 0 <= place.first <= SLOTS and 0 <= place.last < SLOTS):
