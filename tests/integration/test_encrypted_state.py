@@ -193,6 +193,45 @@ def test_keys_change_while_calls_go_on(on_sqlite: KeyedFolder) -> None:
         assert read(pannier, "k") == (200, f'"{PRIVATE}"')
 
 
+def test_further_keys_change_with_their_secret_while_calls_go_on(on_sqlite: KeyedFolder) -> None:
+    folder = on_sqlite
+    oldest = "5" * 64
+    folder.secrets(**KEYS, keys=f"old={OLD}\n")
+    folder.store("old")
+    with serving(folder.path) as pannier:
+        assert save(pannier, "first", PRIVATE) == 201
+        folder.put("shop||oldest", by_dapr(oldest, b"1", "gone"))
+        failed: list[object] = []
+        ends = threading.Event()
+
+        def go_on() -> None:
+            while not ends.is_set():
+                for answer in (save(pannier, "k", PRIVATE), *read(pannier, "k"), *read(pannier, "first")):
+                    if answer not in (200, 201, f'"{PRIVATE}"'):
+                        failed.append(answer)
+
+        callers = [threading.Thread(target=go_on) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        try:
+            folder.store("new", None, "keys")
+            pannier.until(lambda: b"\x03new" in folder.stored()["shop||k"])
+            assert "add it to decryptionKeys, under that name" in read(pannier, "oldest")[1]
+            folder.secrets(**KEYS, keys=f"old={OLD}\ngone={oldest[:-1]}\n")
+            pannier.until_says("in its key 2, the encryption key has 63 hexadecimal digits")
+            folder.secrets(**KEYS, keys=f"old={OLD}\ngone={oldest}\n")
+            pannier.until(lambda: read(pannier, "oldest") == (200, "1"))
+        finally:
+            ends.set()
+            for caller in callers:
+                caller.join()
+        assert not failed
+        folder.secrets(**KEYS, keys=f"gone={oldest}\n")
+        pannier.until(lambda: read(pannier, "first")[0] == 500)
+        assert read(pannier, "oldest") == (200, "1")
+    assert not [key for key in (OLD, NEW, oldest) if key[:12] in pannier.err + pannier.out]
+
+
 def has_read(pannier: Pannier, folder: KeyedFolder, primary: str, secondary: str) -> bool:
     """Return whether the sidecar opens what the second key seals."""
     folder.put("shop||probe", by_dapr(KEYS[secondary], b"1", secondary))

@@ -34,12 +34,14 @@ class KeyedFolder:
     def secrets(self, **secrets: str) -> None:
         self._replace(self._secrets, secrets)
 
-    def store(self, primary: str | None, secondary: str | None = None, **more: str) -> Path:
+    def store(self, primary: str | None, secondary: str | None = None, further: str | None = None, **more: str) -> Path:
+        """Write the store's component with keys from these secrets."""
         items: list[dict[str, Any]] = [
             {"name": name, "value": str(value)}
             for name, value in {**self.place.settings, "actorStateStore": "true", **more}.items()
         ]
-        for field, secret in (("primaryEncryptionKey", primary), ("secondaryEncryptionKey", secondary)):
+        fields = ("primaryEncryptionKey", "secondaryEncryptionKey", "decryptionKeys")
+        for field, secret in zip(fields, (primary, secondary, further), strict=True):
             if secret is not None:
                 items.append({"name": field, "secretKeyRef": {"name": secret}})
         return self._write("statestore", self.place.store_type, items)

@@ -96,6 +96,19 @@ def test_every_kind_of_value_is_encrypted_anew_once(folder: KeyedFolder, tmp_pat
     assert read_by_dapr(NEW, stored["shop||empty"]) == (b"", "new")
 
 
+def test_values_of_many_keys_are_encrypted_with_the_primary_one(folder: KeyedFolder, tmp_path: Path) -> None:
+    older = {f"state-{number}": f"{number:032x}" for number in range(60)}
+    folder.secrets(new=NEW, old=OLD, keys="\n".join(f"{name}={key}" for name, key in older.items()))
+    for name, key in older.items():
+        folder.put(f"shop||{name}", by_dapr(key, name.encode(), name))
+    folder.put("shop||second", by_dapr(OLD, b"1", "old"))
+    folder.store("new", "old", "keys")
+    done = reencrypt(folder, tmp_path)
+    assert (done.code, done.out) == (0, ["61 keys: 61 encrypted again", VERIFIED]), done.err
+    folder.store("new")
+    assert reencrypt(folder, tmp_path).out == ["61 keys: 61 encrypted with the primary key already", VERIFIED]
+
+
 def test_a_value_that_does_not_open_stays_and_is_named(folder: KeyedFolder, tmp_path: Path) -> None:
     folder.put("shop||fine", by_dapr(OLD, b"1", "old"))
     folder.put("shop||lost", by_dapr("ff" * 16, b"1", "lost"))

@@ -48,6 +48,7 @@ def test_defaults_stand_where_nothing_is_written() -> None:
         "cleanupInterval": 3600.0,
         "primaryEncryptionKey": None,
         "secondaryEncryptionKey": None,
+        "decryptionKeys": None,
         "encryptionFormat": "pannier",
         "encryptionReadsUnencrypted": False,
         "keyPrefix": "appid",

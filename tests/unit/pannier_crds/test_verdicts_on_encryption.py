@@ -16,6 +16,11 @@ EMPTY = (
 )
 
 
+NO_KEY = (
+    "spec.metadata[decryptionKeys]: there is no encryption key in it; write one on each line, or take this field out"
+)
+
+
 def literal(text: str | None, name: str = "primaryEncryptionKey") -> MetadataItem:
     return MetadataItem(name, text)
 
@@ -26,6 +31,10 @@ def of_secret(name: str, key: str | None = None, field: str = "primaryEncryption
 
 def secondary(name: str, key: str | None = None) -> MetadataItem:
     return of_secret(name, key, "secondaryEncryptionKey")
+
+
+def further(text: str) -> MetadataItem:
+    return literal(text, "decryptionKeys")
 
 
 DAPR = MetadataItem("encryptionFormat", "dapr")
@@ -48,6 +57,9 @@ def errors(*items: MetadataItem) -> list[str]:
         (of_secret("a"), secondary("b"), DAPR),
         (MetadataItem("primaryEncryptionKey", env="KEY"), DAPR),
         (of_secret("a"), MetadataItem("encryptionReadsUnencrypted", "true")),
+        (of_secret("a"), of_secret("keys", field="decryptionKeys"), DAPR),
+        (of_secret("a"), further(KEY)),
+        (of_secret("a"), further(f"\nold={KEY}\r\n\n{KEY}{KEY}, a/b=c={KEY},{KEY}\n")),
     ],
 )
 def test_keys_that_are_accepted(items: tuple[MetadataItem, ...]) -> None:
@@ -74,6 +86,43 @@ def test_keys_that_are_accepted(items: tuple[MetadataItem, ...]) -> None:
         (
             (secondary("b"),),
             "spec.metadata[secondaryEncryptionKey]: without primaryEncryptionKey nothing is encrypted; add "
+            "primaryEncryptionKey, or take this field out",
+        ),
+        ((of_secret("a"), further("")), NO_KEY),
+        ((of_secret("a"), further(" ,\n,")), NO_KEY.replace("]:", "].value:")),
+        (
+            (of_secret("a"), further(f"{KEY}\nold={KEY[1:]}g")),
+            "spec.metadata[decryptionKeys].value: in its key 2, character 32 of the encryption key is no hexadecimal "
+            "digit; " + NO_HEX,
+        ),
+        (
+            (of_secret("a"), further(f"{KEY[:-1]}")),
+            "spec.metadata[decryptionKeys].value: in its key 1, the encryption key has 31 hexadecimal digits; write "
+            "32, 48 or 64 (16, 24 or 32 bytes); make one with: openssl rand -hex 32",
+        ),
+        (
+            (of_secret("a"), further(f"{KEY}=old")),
+            "spec.metadata[decryptionKeys].value: in its key 1, character 1 of the encryption key is no hexadecimal "
+            "digit; " + NO_HEX,
+        ),
+        (
+            (of_secret("a"), further(f"a||b={KEY}")),
+            "spec.metadata[decryptionKeys].value: the name of its key 1 holds '||', which separates a value and its "
+            "key in Dapr's format; write NAME=KEY, with the name of the secret that it was in",
+        ),
+        (
+            (of_secret("a"), further(f"old={KEY}\n{KEY}\nold={KEY[::-1]}")),
+            "spec.metadata[decryptionKeys].value: its keys 1 and 3 have the same name; give each the name of the "
+            "secret that it was in",
+        ),
+        (
+            (of_secret("a"), further("\n".join([KEY] * 1001))),
+            "spec.metadata[decryptionKeys].value: it holds 1001 encryption keys, more than 1000; run 'pannier "
+            "reencrypt', and take out the keys that no value needs any more",
+        ),
+        (
+            (further(KEY),),
+            "spec.metadata[decryptionKeys]: without primaryEncryptionKey nothing is encrypted; add "
             "primaryEncryptionKey, or take this field out",
         ),
         (
@@ -113,4 +162,4 @@ def test_a_literal_key_is_warned_of() -> None:
 def test_every_store_takes_keys() -> None:
     for kind in catalogue.known_types():
         if kind.is_state_store:
-            assert {"primaryEncryptionKey", "secondaryEncryptionKey", "encryptionFormat"} <= set(kind.field_names())
+            assert {"primaryEncryptionKey", "decryptionKeys", "encryptionFormat"} <= set(kind.field_names())

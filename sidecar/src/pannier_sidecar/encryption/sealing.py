@@ -38,16 +38,22 @@ class Sealing:
         keys: Sequence[Key],
         written_as: Format = "pannier",
         *,
+        further: Sequence[Key] = (),
         reads_unencrypted: bool = False,
         bares_texts: bool = False,
     ):
         """Seal with the first of `keys`, and open with each of them. `store` is the component's name.
 
+        `further` are any number of keys that only open: values in Pannier's format by the key's id, Dapr's by its name.
         `reads_unencrypted`: a value in neither format is returned as it is, because it may be older than the keys.
         `bares_texts`: a JSON string that came over HTTP loses its quotes in Pannier's format too.
         """
         self._store = store
         self._keys = tuple(keys)
+        self._by_id = {key.id: key for key in reversed((*keys, *further))}
+        self._by_name: dict[str, list[Key]] = {}
+        for key in (*keys, *(key for key in further if key.dapr_name)):
+            self._by_name.setdefault(key.dapr_name, []).append(key)
         self._writes_as_dapr = written_as == "dapr"
         self._bares_texts = bares_texts or self._writes_as_dapr
         self._reads_unencrypted = reads_unencrypted
@@ -91,7 +97,7 @@ class Sealing:
         sealed = own_format.parse(data)
         if sealed is None:
             raise UndecryptableError(f"it is cut off; {_RESTORE}")
-        key = next((key for key in self._keys if key.id == sealed.key_id), None)
+        key = self._by_id.get(sealed.key_id)
         if key is None:
             raise _unknown(f"{_named(sealed.key_name)} (id {sealed.key_id.hex()})")
         value = own_format.unseal(sealed, key, own_format.place_of(self._store, stored_key))
@@ -101,18 +107,19 @@ class Sealing:
 
     def _open_daprs(self, sealed: dapr_format.Sealed) -> Opened:
         """Open a value of Dapr's. Its key's name is only a hint, because the secret may have another name now: a key
-        that opens the value is the right one.
+        that opens the value is the right one. Of `further`, which may be many, only keys of that name are tried.
         """
         if sealed.is_too_short:
             raise UndecryptableError(f"it is cut off, or was stored without encryption; {_RESTORE}")
-        for key in sorted(self._keys, key=lambda key: key.dapr_name != sealed.key_name):
+        named = self._by_name.get(sealed.key_name, [])
+        for key in dict.fromkeys((*named, *self._keys)):
             value = dapr_format.unseal(sealed, key)
             if value is not None:
                 is_named = key is self.primary and key.dapr_name == sealed.key_name
                 return Opened(value, is_current=is_named and self._writes_as_dapr)
-        if any(key.dapr_name == sealed.key_name for key in self._keys):
+        if named:
             raise UndecryptableError(f"{_CHANGED}; {_RESTORE}")
-        raise _unknown(_named(sealed.key_name))
+        raise _unknown(_named(sealed.key_name), ", under that name" if sealed.key_name else "")
 
 
 def _named(name: str) -> str:
@@ -120,7 +127,7 @@ def _named(name: str) -> str:
     return f"the key {shortened(shown, 80)!r}" if name else "a key without a name"
 
 
-def _unknown(key: str) -> UndecryptableError:
+def _unknown(key: str, how: str = "") -> UndecryptableError:
     return UndecryptableError(
-        f"it is encrypted with {key}, which the component does not have; add it as secondaryEncryptionKey"
+        f"it is encrypted with {key}, which the component does not have; add it to decryptionKeys{how}"
     )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pannier_crds.catalogue.encryption import FORMAT, PRIMARY, READS_UNENCRYPTED, SECONDARY, parse_key
+from pannier_crds.catalogue.encryption import (
+    FORMAT,
+    FURTHER,
+    PRIMARY,
+    READS_UNENCRYPTED,
+    SECONDARY,
+    parse_key,
+    parse_keys,
+)
 from pannier_crds.encryption_keys import name_for_dapr, shown_name
 from pannier_crds.problems import error, metadata_path
 from pannier_crds.secret import reveal
@@ -46,6 +54,7 @@ def encryption_of(
         component.name,
         list(_keys(component, settings)),
         "dapr" if settings.get(FORMAT) == "dapr" else "pannier",
+        further=list(_further_keys(settings)),
         reads_unencrypted=settings.get(READS_UNENCRYPTED) is True,
         bares_texts=is_daprd,
     )
@@ -59,6 +68,14 @@ def _keys(component: Component, settings: Mapping[str, Setting]) -> Iterator[Key
         item = component.item(field)
         if item is not None and settings.get(field) is not None:
             yield Key(parse_key(reveal(settings[field])), shown_name(item), name_for_dapr(item))
+
+
+def _further_keys(settings: Mapping[str, Setting]) -> Iterator[Key]:
+    from pannier_sidecar.encryption.keys import Key
+
+    if settings.get(FURTHER) is not None:
+        for key in parse_keys(reveal(settings[FURTHER])):
+            yield Key(key.secret, key.name, key.name)
 
 
 def _unchanged(store: Store) -> Store:

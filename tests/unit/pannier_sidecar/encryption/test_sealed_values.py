@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+from types import ModuleType
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.tables import each_row
 
+from pannier_sidecar.encryption import dapr_format, own_format
 from pannier_sidecar.encryption.keys import Key
 from pannier_sidecar.encryption.own_format import MARK
 from pannier_sidecar.encryption.sealing import Format, Sealing
@@ -117,23 +120,65 @@ def test_two_keys_of_one_secret_both_open_what_dapr_wrote() -> None:
     assert sealing(one, other).open("k", as_dapr(bytes(range(32)), b"1", "")) == b"1"
 
 
+MANY = [Key(number.to_bytes(16, "big"), f"key-{number}", f"key-{number}") for number in range(1, 501)]
+
+
+def test_any_number_of_keys_opens_what_each_of_them_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One attempt for each value, however many keys there are: of Pannier's by id, of Dapr's by name."""
+    by = Sealing("statestore", [NEW, OLD], further=MANY)
+    attempts: list[str] = []
+    for module in (own_format, dapr_format):
+        counted(monkeypatch, module, attempts)
+    for key in (MANY[0], MANY[-1], NEW, OLD):
+        assert by.opened("k", sealing(key).seal("k", b"1")) == (b"1", key is NEW)
+        assert by.opened("k", sealing(key, written_as="dapr").seal("k", b"1")) == (b"1", False)
+    assert attempts == ["own_format", "dapr_format"] * 4
+    gone = Key(bytes(24), "gone", "gone")
+    assert "'gone' (id" in reason(sealing(gone).seal("app||k", b"1"), by)
+    assert "under that name" in reason(sealing(gone, written_as="dapr").seal("app||k", b"1"), by)
+    assert attempts[8:] == ["dapr_format"] * 2  # its primary and secondary key may have had other names
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, module: ModuleType, attempts: list[str]) -> None:
+    unseal = module.unseal
+
+    def counting(*arguments: Any) -> bytes | None:
+        attempts.append(module.__name__.rpartition(".")[2])
+        opened: bytes | None = unseal(*arguments)
+        return opened
+
+    monkeypatch.setattr(module, "unseal", counting)
+
+
+def test_a_further_key_without_a_name_opens_values_in_panniers_format_alone() -> None:
+    by = Sealing("statestore", [NEW], further=[Key(bytes(16), "", "")])
+    assert by.open("k", sealing(Key(bytes(16), "a", "a")).seal("k", b"1")) == b"1"
+    assert "the key 'a'" in reason(as_dapr(bytes(16), b"1", "a"), by)
+
+
+def test_a_key_that_was_replaced_in_its_secret_still_opens_under_its_name() -> None:
+    replaced = Key(bytes(24), "keys", "keys")
+    by = Sealing("statestore", [NEW], further=[replaced])
+    assert by.open("k", as_dapr(bytes(24), b"1", "keys")) == b"1"
+    assert by.opened("k", sealing(NEW).seal("k", b"1")).is_current
+
+
 @each_row(
     ("data", "expected"),
     {
         "a key that is gone": (
             sealing(OLD).seal("app||k", b"1"),
-            f"it is encrypted with the key 'old-key' (id {OLD.id.hex()}), which the component does not have; add it as "
-            "secondaryEncryptionKey",
+            f"it is encrypted with the key 'old-key' (id {OLD.id.hex()}), which the component does not have; add it to "
+            "decryptionKeys",
         ),
         "a key of Dapr's that is gone": (
             as_dapr(bytes(16), b"1", "lost\nkey"),
-            "it is encrypted with the key 'lost key', which the component does not have; add it as "
-            "secondaryEncryptionKey",
+            "it is encrypted with the key 'lost key', which the component does not have; add it to decryptionKeys, "
+            "under that name",
         ),
         "a key of Dapr's without a name": (
             as_dapr(bytes(16), b"1", ""),
-            "it is encrypted with a key without a name, which the component does not have; add it as "
-            "secondaryEncryptionKey",
+            "it is encrypted with a key without a name, which the component does not have; add it to decryptionKeys",
         ),
         "another key of the same name": (
             as_dapr(bytes(16), b"1", "keys"),
@@ -180,4 +225,4 @@ def test_any_bytes_are_returned_or_refused(data: bytes, beginning: bytes, reads:
 
 def test_a_key_shows_its_name_only() -> None:
     assert repr(OLD) == f"Key('old-key', id={OLD.id.hex()})"
-    assert bytes(range(16)).hex() not in repr(OLD) + str(vars(sealing(OLD)))
+    assert bytes(range(16)).hex() not in repr(OLD) + str(vars(Sealing("statestore", [OLD], further=[NEW])))
