@@ -12,7 +12,6 @@ from servers.database import Database
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
-from pannier_sidecar.stores import registry
 
 Result = TypeVar("Result")
 
@@ -23,8 +22,7 @@ WAYS = ("alone", "begun", "in one bulk", "in bulks of one", "in transactions of 
 
 def begins_calls(database: Database) -> bool:
     """Return whether its store begins calls in a way of its own."""
-    kind: Any = registry.load(database.store_type, database.store_version)
-    return kind.begin_get is not Store.begin_get
+    return database.store_class.begin_get is not Store.begin_get
 
 
 needs_begun_calls = pytest.mark.on.with_args(begins_calls)

@@ -10,7 +10,6 @@ test sends at once, and how often it repeats a race, is up to `Database.many` an
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,7 +23,6 @@ from pannier_sidecar.encryption.encrypted_store import EncryptedStore
 from pannier_sidecar.encryption.keys import Key
 from pannier_sidecar.encryption.sealing import Sealing
 from pannier_sidecar.state.store import Store
-from pannier_sidecar.stores import registry
 
 MATRIX = pytest.StashKey[Matrix]()
 
@@ -90,8 +88,8 @@ def server(
 @pytest.fixture
 def make_store(request: pytest.FixtureRequest, subject: Database, server: Server) -> Callable[[], Store]:
     """Make another store on the same server, not yet open."""
-    kind: Any = registry.load(subject.store_type, subject.store_version)
-    settings = subject.typed(subject.patient(server.settings))
+    kind = subject.store_class
+    settings = {**subject.typed(subject.patient(server.settings)), **server.chosen}
     if subject.is_encrypted:
         sealing = Sealing("statestore", [Key(bytes(range(32)), "key", "key")])
         return lambda: EncryptedStore(kind(settings), sealing)

@@ -96,7 +96,7 @@ def world(database: Database, folder: Path) -> Iterator[World]:
     with ExitStack() as stack:
         server = stack.enter_context(database.serve(folder / "server"))
         write_components(folder / "components", database, database.patient(server.settings))
-        pannier = stack.enter_context(served(folder / "components"))
+        pannier = stack.enter_context(served(folder / "components", **server.environment))
         http = HttpClient(pannier.port())
         stack.callback(http.close)
         pannier.until(lambda: http.call("GET", "/v1.0/healthz").status == 204, "health")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pannier_crds.catalogue import ComponentType, component_type, read_settings
+from pannier_crds.pluggable import pluggable_type
 from pannier_sidecar.state.store import Feature
+from pannier_sidecar.stores import registry
 
 EVERYTHING = frozenset(Feature)
 
@@ -56,6 +58,10 @@ class Server:
     """Name and version, such as `Redis 7.0.15`."""
     stored: Callable[[str], bytes | None] | None = None
     """Reads what is stored under a key without the store; None where that is not possible."""
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """What the sidecar adds to the settings."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What a sidecar needs in its environment to find it."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +117,20 @@ class Database:
 
     def patient(self, settings: Settings) -> Settings:
         """Add timeouts for a busy machine, if a component can configure them."""
-        known = {field.name for field in self._kind.fields}
+        known = {field.name for field in self.kind_with(settings).fields}
         return {**{name: PATIENT for name in TIMEOUTS if name in known}, **settings}
 
     def typed(self, settings: Settings) -> Mapping[str, Any]:
         """Return the settings that a store gets for these values of a component: typed, with defaults."""
-        found, problems = read_settings(self._kind, {name: str(value) for name, value in settings.items()})
+        texts = {name: str(value) for name, value in settings.items()}
+        found, problems = read_settings(self.kind_with(settings), texts)
         assert not problems, problems
         return found
 
     @property
-    def _kind(self) -> ComponentType:
-        kind = component_type(self.store_type, self.store_version)
-        assert kind is not None
-        return kind
+    def store_class(self) -> Any:
+        return registry.class_of(self.kind_with(()))
+
+    def kind_with(self, fields: Iterable[str]) -> ComponentType:
+        """Return its type; a pluggable component has the fields that it is given."""
+        return component_type(self.store_type, self.store_version) or pluggable_type(self.store_type, fields)

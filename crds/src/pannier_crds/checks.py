@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds import catalogue
+from pannier_crds.component import CONTAINER_ANNOTATION
 from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.neighbours import are_rivals, conflicts_in_turn, conflicts_with, problems_among
+from pannier_crds.pluggable import type_of
 from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
 from pannier_crds.promises import promised_by, ways_to
 from pannier_crds.stored_keys import stored_key_problems
@@ -69,7 +71,7 @@ def problems_of(
     references are not checked. `keys_as_written` accepts stored keys that could be another app's. A component that
     Pannier leaves to Dapr has one warning and no other problem.
     """
-    component_type = catalogue.component_type(component.type, component.version)
+    component_type = type_of(component)
     if component_type is None and _is_skipped(component.type):
         message = f"{quoted(component.type)} is not served by Pannier and is skipped"
         return [warning("spec.type", message)]
@@ -86,12 +88,12 @@ def problems_of(
 
 def is_served(component: Component) -> bool:
     """Return whether Pannier has a type for this component; what is not served is skipped or refused."""
-    return catalogue.component_type(component.type, component.version) is not None
+    return type_of(component) is not None
 
 
 def settings_without_effect(component: Component) -> list[tuple[str, str]]:
     """Return Dapr's settings that have no effect here, each with the reason: these are notes, not problems."""
-    component_type = catalogue.component_type(component.type, component.version)
+    component_type = type_of(component)
     if component_type is None:
         return []
     fields = [(item.name, component_type.field(item.name)) for item in component.metadata]
@@ -132,7 +134,7 @@ def _scope_problems(component: Component) -> Iterator[Problem]:
 
 
 def _unknown_type(component: Component) -> Problem:
-    versions = catalogue.known_versions(component.type)
+    versions = catalogue.known_versions(component.type) or (("v1",) if component.is_pluggable else ())
     if versions:
         version = closest(component.version, versions) or versions[-1]
         message = f"{component.type} has no version {quoted(component.version)}"
@@ -143,6 +145,8 @@ def _unknown_type(component: Component) -> Problem:
         return error("spec.type", message, f"write {listed(stores, 'or')}, or leave the apps that use it to Dapr")
     match = closest(component.type, catalogue.known_names()) or closest(f"state.{component.type}", stores)
     advice = f"write {quoted(match)}" if match else f"write {listed(stores, 'or')}"
+    if component.is_state_store and not match:
+        advice += f"; a pluggable component needs the annotation {CONTAINER_ANNOTATION}, or its socket"
     return error("spec.type", f"there is no component type {quoted(component.type)}", advice)
 
 
@@ -210,7 +214,9 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
     settings, problems = catalogue.read_settings(component_type, literal, unresolved=unresolved)
     yield from problems
     yield from encryption_problems(component, settings)
-    if settings.get("actorStateStore") is True and not component_type.can_hold_actor_state:
+    if settings.get("actorStateStore") is True and not (
+        component_type.can_hold_actor_state or component_type.is_pluggable
+    ):
         yield _cannot_hold_actors(component_type)
 
 

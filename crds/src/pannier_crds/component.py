@@ -23,6 +23,7 @@ DEFAULT_INIT_TIMEOUT: Final = 5.0
 _TOP_KEYS: Final = ("apiVersion", "kind", "metadata", "spec", "auth", "scopes")
 _SPEC_KEYS: Final = ("type", "version", "metadata", "ignoreErrors", "initTimeout")
 _ITEM_KEYS: Final = ("name", "value", "secretKeyRef", "envRef")
+CONTAINER_ANNOTATION: Final = "dapr.io/component-container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ class Component:
     """One component. Setting names are compared without regard to case, as Dapr does.
 
     Empty `scopes` mean every app. `init_timeout` is in seconds. `secret_store` names the component that `secretKeyRef`
-    is looked up in; None means the default of the environment (Kubernetes Secrets in a cluster).
+    is looked up in; None means the default of the environment (Kubernetes Secrets in a cluster). `container` is the
+    annotation `dapr.io/component-container`: JSON of the container that serves this component. `is_pluggable` marks a
+    component that a socket serves, if the catalogue does not know its type.
     """
 
     name: str
@@ -83,6 +86,8 @@ class Component:
     secret_store: str | None = None
     ignore_errors: bool = False
     init_timeout: float = DEFAULT_INIT_TIMEOUT
+    container: str | None = field(default=None, repr=False)
+    is_pluggable: bool = field(default=False, compare=False)
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, object]) -> Component:
@@ -100,6 +105,7 @@ class Component:
         spec = top.part("spec")
         spec.refuse_misspelt(_SPEC_KEYS)
         _refuse_misplaced(top, identity, spec)
+        container = _read_container(identity)
         component = cls(
             name=identity.required_text("name", "statestore"),
             namespace=identity.text("namespace") or None,
@@ -110,6 +116,8 @@ class Component:
             metadata=tuple(_read_item(part) for part in spec.parts("metadata")),
             secret_store=_read_secret_store(top),
             scopes=top.texts("scopes", "my-app"),
+            container=container,
+            is_pluggable=container is not None,
         )
         if problems:
             raise InvalidManifestError(problems)
@@ -120,6 +128,8 @@ class Component:
         identity: dict[str, object] = {"name": self.name}
         if self.namespace is not None:
             identity["namespace"] = self.namespace
+        if self.container is not None:
+            identity["annotations"] = {CONTAINER_ANNOTATION: self.container}
         spec: dict[str, object] = {"type": self.type, "version": self.version}
         if self.ignore_errors:
             spec["ignoreErrors"] = True
@@ -186,6 +196,12 @@ def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
         for key in ("type", "version", "ignoreErrors", "initTimeout"):
             if key in part.content:
                 part.refuse(key, f"'{key}' has no effect {where}", "move it into spec")
+
+
+def _read_container(identity: Part) -> str | None:
+    annotations = identity.content.get("annotations")
+    container = annotations.get(CONTAINER_ANNOTATION) if isinstance(annotations, dict) else None
+    return container if isinstance(container, str) and container.strip() else None
 
 
 def _read_init_timeout(spec: Part) -> float:

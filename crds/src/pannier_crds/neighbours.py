@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pannier_crds import catalogue
+from pannier_crds.pluggable import has_known_type
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def problems_among(
     `namespaces_meet`: the namespace is unknown, so an app sees the components of all namespaces. Types that Pannier
     does not serve are ignored. Problems come in the order of the components.
     """
-    served = [component for component in components if catalogue.known_versions(component.type)]
+    served = [component for component in components if has_known_type(component)]
     found: list[tuple[Component, Problem]] = []
     for index, component in enumerate(served):
         earlier = [other for other in served[:index] if namespaces_meet or _may_meet(component, other)]
@@ -67,9 +67,9 @@ def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ..
 
 def conflicts_with(component: Component, earlier: Sequence[Component]) -> tuple[Problem, ...]:
     """Return the conflicts of a component with others that are kept."""
-    if not catalogue.known_versions(component.type):
+    if not has_known_type(component):
         return ()
-    served = [other for other in earlier if catalogue.known_versions(other.type) and _may_meet(component, other)]
+    served = [other for other in earlier if has_known_type(other) and _may_meet(component, other)]
     return tuple(_conflicts(component, served))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue import Setting
+from pannier_crds.pluggable import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,16 +23,12 @@ def changes_of_place(old: Component, new: Component) -> tuple[str, ...]:
     Empty if both have the same place. Parsed values are compared, so another spelling of the same value is no change.
     Only the name and key of a reference are known, so another reference is a change.
     """
-    before, after = _type_of(old), _type_of(new)
+    before, after = type_of(old), type_of(new)
     if before is None or after is None:
         return () if (old.type.lower(), old.version) == (new.type.lower(), new.version) else ("spec.type",)
-    if before is not after:
+    if (before.name, before.versions) != (after.name, after.versions):
         return ("spec.type",) if before.name != after.name else ("spec.version",)
     return tuple(_different_settings(old, new, before))
-
-
-def _type_of(component: Component) -> ComponentType | None:
-    return catalogue.component_type(component.type, component.version)
 
 
 def _different_settings(old: Component, new: Component, component_type: ComponentType) -> Iterator[str]:

@@ -96,7 +96,8 @@ def test_a_prefix_that_could_not_be_told_from_the_key_behind_it_is_refused(judge
         ("stat.redis", "there is no component type 'stat.redis'; write 'state.redis'"),
         (
             "state.cloudflare",
-            f"there is no component type 'state.cloudflare'; write {listed(catalogue.known_names('state.'), 'or')}",
+            f"there is no component type 'state.cloudflare'; write {listed(catalogue.known_names('state.'), 'or')}; "
+            "a pluggable component needs the annotation dapr.io/component-container, or its socket",
         ),
     ],
 )

@@ -93,6 +93,7 @@ class ComponentType:
     """One component type in the versions that share its fields.
 
     `features` are Dapr's words for what a state store can do: ETAG, TRANSACTIONAL, TTL, KEYS_LIKE (keys can be listed).
+    Those of a pluggable component are known only when it is open.
     """
 
     name: str
@@ -102,6 +103,7 @@ class ComponentType:
     aliases: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    is_pluggable: bool = False
 
     @property
     def is_state_store(self) -> bool:

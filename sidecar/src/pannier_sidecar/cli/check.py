@@ -23,6 +23,8 @@ from pannier_sidecar.loading.folder import (
 )
 from pannier_sidecar.loading.folder import parse as parse_contents
 from pannier_sidecar.loading.local_secrets import EnvironmentSecrets
+from pannier_sidecar.loading.plugging import recognized
+from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.secrets import SecretStores
 from pannier_sidecar.secret_reader import SecretMissingError
 
@@ -63,6 +65,7 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     output, paths = _read(arguments)
     try:
         reading = _skip_unrelated(parse_contents(read_contents(_files(paths))), paths)
+        reading, _ = recognized(reading, ResolutionContext("", environment=environment))
     except FolderUnreadableError as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,6 @@
-"""What the sidecar chooses for a component: the file of an embedded database, and how keys are stored."""
+"""What the sidecar chooses for a component: the file of an embedded database, the socket of a pluggable component, and
+how keys are stored.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 def placed(
     component_type: ComponentType, settings: dict[str, Setting], component: Component, context: ResolutionContext
 ) -> Iterator[Problem]:
-    """Give an embedded database without a file name a file in the user's data folder, as the catalogue promises."""
+    """Give an embedded database without a file name a file in the user's data folder, as the catalogue promises, and a
+    pluggable component its name and the folder of its socket.
+    """
+    if component_type.is_pluggable:
+        from pannier_sidecar.stores.pluggable.settings import chosen  # few sidecars have one
+
+        settings.update(chosen(component_type.name, component.name, context.sockets_folder))
     for name in (each.name for each in component_type.fields if each.names_a_file):
         if settings.get(name) is not None:
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
@@ -84,6 +85,14 @@ class OpenStore:
     def served(self) -> ServedStore:
         """The view that is served now."""
         return self._views[-1].served
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Return what the store can do, in Dapr's words; a pluggable component says it itself."""
+        kind = self.desired.type
+        if kind.is_pluggable:
+            kind = replace(kind, features=tuple(sorted(feature.value for feature in self.store.features)))
+        return kind.capabilities
 
     def show(self, desired: DesiredStore) -> None:
         """Serve the same open store with other stored keys, encryption keys, expiry, roles or policies."""
@@ -228,7 +237,7 @@ async def open_store(
     desired: DesiredStore, observer: OpeningObserver | None = None, is_short: Callable[[], bool] = never
 ) -> OpenStore:
     """Open and probe a store within its initTimeout. Raises StoreError; then nothing stays open."""
-    store = registry.load(desired.type.name, desired.type.versions[0])(desired.settings)
+    store = registry.class_of(desired.type)(desired.settings)
     seconds = desired.component.init_timeout
     is_open = False
     try:

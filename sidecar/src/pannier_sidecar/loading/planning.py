@@ -17,6 +17,7 @@ from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.folder import INDEX_FILE
+from pannier_crds.pluggable import has_foreign_type, type_of
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden
 from pannier_sidecar.loading.as_daprd import duplicates_of
@@ -120,6 +121,8 @@ class Plan(Struct, frozen=True):
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
     """A line for each component whose name is already taken, with which daprd would not start."""
+    awaited: tuple[str, ...] = ()
+    """Refused types of state stores that a socket may serve later."""
     resiliencies: tuple[ParsedResiliency, ...] = ()
     """The Resiliency objects that count."""
     refused_resiliencies: tuple[Refused, ...] = ()
@@ -141,6 +144,11 @@ def plan(
     `remote` keeps secret stores on other machines open; without it, components that refer to them wait.
     """
     served = {desired.name: desired for desired in serving}
+    awaited: tuple[str, ...] = ()
+    if any(has_foreign_type(parsed.component) for parsed in reading.components):
+        from pannier_sidecar.loading.plugging import recognized  # few sidecars have pluggable components
+
+        reading, awaited = recognized(reading, context)
     remote = remote or RemoteSecretStores()
     remote.begin_plan()
     planning = _Planning(context, served, remote, keys_as_written=keys_as_written)
@@ -158,7 +166,8 @@ def plan(
             planning.judge(parsed)
     planning.end_conflicts()
     remote.end_plan()
-    decided = planning.result(duplicates_of(parsed.component for parsed in visible) if context.is_daprd else ())
+    duplicates = duplicates_of(parsed.component for parsed in visible) if context.is_daprd else ()
+    decided = planning.result(duplicates, awaited)
     if reading.resiliencies or reading.invalid_resiliencies or resiliencies:
         from pannier_sidecar.loading.resiliency_planning import with_policies  # few folders have a Resiliency
 
@@ -189,7 +198,7 @@ class _Planning:
         self._warnings: list[str] = []
         self._skipped: list[str] = []
 
-    def result(self, duplicates: tuple[str, ...]) -> Plan:
+    def result(self, duplicates: tuple[str, ...], awaited: tuple[str, ...]) -> Plan:
         return Plan(
             tuple(self._desired),
             tuple(self._refused),
@@ -201,6 +210,7 @@ class _Planning:
             tuple(self._pending),
             tuple(self._skipped),
             duplicates,
+            awaited,
         )
 
     def warn_of_foreign(self, files: Iterable[str]) -> None:
@@ -261,7 +271,7 @@ class _Planning:
         if not self._is_sound(parsed):
             return
         component = parsed.component
-        component_type = catalogue.component_type(component.type, component.version)
+        component_type = type_of(component)
         assert component_type is not None, "the checks refuse unknown types"
         why = self._secrets.waits_for(component)
         if why:

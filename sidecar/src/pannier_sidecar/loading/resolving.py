@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.pluggable import DEFAULT_SOCKETS_FOLDER, SOCKETS_FOLDER_VARIABLE
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import Secret
 from pannier_sidecar.loading.local_secrets import is_reserved
@@ -14,7 +16,6 @@ from pannier_sidecar.secret_reader import SecretMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from pannier_crds.component import Component, MetadataItem
     from pannier_sidecar.loading.secrets import SecretStores
@@ -49,6 +50,16 @@ class ResolutionContext:
     """
     run: bytes = field(default_factory=lambda: os.urandom(16))
     """Seed of `{uuid}`: different in each process, but the same at each reading, so that stores stay open."""
+
+    @property
+    def sockets_folder(self) -> Path:
+        """The folder in which pluggable components listen."""
+        return Path(self.environment.get(SOCKETS_FOLDER_VARIABLE) or DEFAULT_SOCKETS_FOLDER)
+
+    @property
+    def has_sockets(self) -> bool:
+        """Whether pluggable components are in use here: their folder is set, or exists."""
+        return SOCKETS_FOLDER_VARIABLE in self.environment or self.sockets_folder.is_dir()
 
     @property
     def sees(self) -> str:

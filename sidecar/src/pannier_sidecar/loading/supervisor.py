@@ -184,6 +184,8 @@ class StoreSupervisor:
             self._reload_requested.clear()
             try:
                 if not is_requested and not watch.has_changed():
+                    if self._plan.awaited and _has_socket_for(self._plan.awaited, self._context):
+                        self._plan_again()
                     continue
                 reading = await asyncio.to_thread(watch.read, SETTLING)
             except FolderUnreadableError as trouble:
@@ -220,7 +222,7 @@ class StoreSupervisor:
             self._watch.also_watch(self._plan.secret_files)
 
     def _plan_again(self) -> None:
-        """Decide again what to serve, because secrets that were read have changed."""
+        """Decide again what to serve, because secrets have changed, or the socket of a pluggable component is there."""
         if self._reading is not None:
             self._make_plan(self._reading)
             self._log_problems(may_end=False)
@@ -294,6 +296,12 @@ class StoreSupervisor:
             log.warning("%s", trouble)
 
 
+def _has_socket_for(types: tuple[str, ...], context: ResolutionContext) -> bool:
+    from pannier_sidecar.loading.plugging import has_socket_for  # few sidecars have components of unknown types
+
+    return has_socket_for(types, context.sockets_folder)
+
+
 def _ignore(directory: Directory) -> None:
     pass
 
@@ -308,7 +316,8 @@ def _state_of(lifecycle: StoreLifecycle) -> ComponentState:
         why = unreached
     elif lifecycle.current is not None and why and not lifecycle.desired.note:
         why = f"its latest version is not ready: {why}"
-    return ComponentState(shown.name, shown.type.name, shown.version, phase, why, shown.type.capabilities)
+    capabilities = shown.type.capabilities if lifecycle.current is None else lifecycle.current.capabilities
+    return ComponentState(shown.name, shown.type.name, shown.version, phase, why, capabilities)
 
 
 async def _probe(store: OpenStore | None, seconds: float) -> str:

@@ -40,10 +40,11 @@ def test_every_type_has_its_class(store_type: str) -> None:
 
 
 def test_every_type_of_the_catalogue_has_one() -> None:
-    assert set(catalogue.known_names("state.")) == {entry.partition("/")[0] for entry in registry.all_entries()}
+    known = {*catalogue.known_names("state."), registry.PLUGGABLE}
+    assert known == {entry.partition("/")[0] for entry in registry.all_entries()}
 
 
-def test_every_package_serves_a_type_of_the_catalogue() -> None:
+def test_every_package_serves_a_type() -> None:
     served = {entry.path.split(".")[2].partition(":")[0] for entry in registry.all_entries().values()}
     assert served == {each.name for each in iter_modules(stores.__path__)} - {"registry"}
 

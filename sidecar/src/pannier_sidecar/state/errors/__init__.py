@@ -4,6 +4,7 @@
     ├── ETagMismatchError             another write came first
     │   └── InvalidETagError          the store never makes such an ETag, so it cannot match
     ├── KeyRefusedError               the store cannot hold such a key
+    ├── KitError                      a pluggable component answers the client itself
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
     ├── UndecryptableError            the component's keys do not open the stored value
@@ -82,6 +83,7 @@ from .of_stores import (
     InvalidCursorError,
     InvalidETagError,
     KeyRefusedError,
+    KitError,
     NotSupportedError,
     OutcomeUnknownError,
     PartlyUnavailableError,
@@ -106,6 +108,7 @@ __all__ = [
     "InvalidCursorError",
     "InvalidETagError",
     "KeyRefusedError",
+    "KitError",
     "ListingNotSupportedError",
     "MalformedActorCallError",
     "MalformedQueryError",

@@ -12,6 +12,7 @@ from .of_stores import (
     CircuitOpenError,
     ETagMismatchError,
     InvalidETagError,
+    KitError,
     OutcomeUnknownError,
     StoreError,
     StoreUnavailableError,
@@ -63,6 +64,9 @@ class OperationFailedError(StateError):
         self._answer_as_dapr(what, gravest)
         if isinstance(gravest, OutcomeUnknownError):
             self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
+        elif isinstance(gravest, KitError):
+            self.code = gravest.tag or code  # type: ignore[misc]
+            self.dapr_http_status, self.dapr_grpc_code = gravest.http_status, gravest.grpc_code
         elif isinstance(gravest, StoreUnavailableError):
             if is_partly_done:
                 self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
@@ -117,4 +121,4 @@ def _severity(error: StoreError) -> int:
     """Return the rank of an error, the gravest first; a status that is not listed ranks like a mismatch."""
     if isinstance(error, OutcomeUnknownError):
         return 0
-    return {500: 1, 503: 2, 400: 3}.get(error.http_status, 4)
+    return {503: 2, 400: 3}.get(error.http_status, 1 if error.http_status >= 500 else 4)

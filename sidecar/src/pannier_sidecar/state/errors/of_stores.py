@@ -118,6 +118,18 @@ def is_unreached(error: object) -> bool:
     return is_meant and not isinstance(error, CircuitOpenError)
 
 
+class KitError(StoreError):
+    """An error that a pluggable component made for the client, with its own status and code (dapr/kit, package
+    `errors`). `tag` is the code; empty: the operation's.
+    """
+
+    def __init__(self, text: str, http_status: int, grpc_code: GrpcCode, tag: str = ""):
+        super().__init__(text)
+        self.http_status = http_status  # type: ignore[misc]  # each has its own
+        self.grpc_code = grpc_code  # type: ignore[misc]
+        self.tag = tag
+
+
 class TooFewReplicasError(OutcomeUnknownError):
     """A strong write is on the primary, but fewer replicas than asked for acknowledged it in time."""
 
