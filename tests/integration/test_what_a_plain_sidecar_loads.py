@@ -36,7 +36,7 @@ NOT_NEEDED = {
     *("pannier_sidecar.encryption", "pannier_sidecar.loading.guarded_store", "pannier_sidecar.loading.retrying_store"),
     *("pannier_sidecar.http_api.go_json", "pannier_sidecar.loading.remote_secrets"),
     *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
-    "pannier_sidecar.state.resiliency",
+    *("pannier_sidecar.state.delegating_store", "pannier_sidecar.state.resiliency"),
 }
 SIDECAR = """
 import sys, threading

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
+from pannier_sidecar.state.delegating_store import DelegatingStore
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.state.store import Store, StoredValue, raised
+from pannier_sidecar.state.store import StoredValue, raised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pannier_sidecar.state.requests import Delete, Get, Write
-    from pannier_sidecar.state.store import Completion, KeyPage
+    from pannier_sidecar.state.store import Completion, KeyPage, Store
 
     from .sealing import Sealing
 
@@ -30,65 +31,50 @@ class Standing(NamedTuple):
     """Whether the primary key seals the value, in the format that is written now."""
 
 
-class EncryptedStore(Store):
+class EncryptedStore(DelegatingStore):
     """Everything but the values is the other store's: keys, ETags, expiry, transactions, lists and limits."""
 
     def __init__(self, store: Store, sealing: Sealing):
         """Put encryption around a store, which may be open already."""
-        self.features = store.features  # type: ignore[misc]  # of a class elsewhere
-        self.max_key_bytes = store.max_key_bytes
-        self.max_transaction = store.max_transaction
-        self._store = store
+        super().__init__(store)
         self._sealing = sealing
 
     @property
     def unretried(self) -> Store:
-        inner = self._store.unretried
-        return self if inner is self._store else EncryptedStore(inner, self._sealing)
-
-    async def open(self) -> None:
-        await self._store.open()
-
-    async def close(self) -> None:
-        await self._store.close()
-
-    async def ping(self) -> None:
-        await self._store.ping()
-
-    async def probe(self) -> None:
-        await self._store.probe()
+        unretried = self.inner.unretried
+        return self if unretried is self.inner else EncryptedStore(unretried, self._sealing)
 
     async def get(self, get: Get) -> StoredValue | None:
-        return self._opened_if_any(get.key, await self._store.get(get))
+        return self._opened_if_any(get.key, await self.inner.get(get))
 
     async def set(self, write: Set) -> None:
-        await self._store.set(self._sealed(write))
+        await self.inner.set(self._sealed(write))
 
     async def delete(self, write: Delete) -> None:
-        await self._store.delete(write)
+        await self.inner.delete(write)
 
     def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
-        self._store.begin_get(get, _Opening(completion, partial(self._opened_if_any, get.key)))
+        self.inner.begin_get(get, _Opening(completion, partial(self._opened_if_any, get.key)))
 
     def begin_write(self, write: Write, completion: Completion[None]) -> None:
-        self._store.begin_write(self._sealed(write) if isinstance(write, Set) else write, completion)
+        self.inner.begin_write(self._sealed(write) if isinstance(write, Set) else write, completion)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        found = await self._store.bulk_get(gets)
+        found = await self.inner.bulk_get(gets)
         return [self._opened_or_error(get.key, entry) for get, entry in zip(gets, found, strict=True)]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        return await self._store.bulk_write(self._all_sealed(writes))
+        return await self.inner.bulk_write(self._all_sealed(writes))
 
     async def transact(self, writes: Sequence[Write]) -> None:
-        await self._store.transact(self._all_sealed(writes))
+        await self.inner.transact(self._all_sealed(writes))
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        return await self._store.keys(prefix, limit, cursor)
+        return await self.inner.keys(prefix, limit, cursor)
 
     async def look_up(self, gets: Sequence[Get]) -> Sequence[Standing]:
         """Return what is stored under each key, and whether it is sealed as it would be if it were written now."""
-        found = await self._store.bulk_get(gets)
+        found = await self.inner.bulk_get(gets)
         return [self._standing(get.key, entry) for get, entry in zip(gets, found, strict=True)]
 
     @property

@@ -15,16 +15,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from pannier_crds.values import format_duration
+from pannier_sidecar.state.delegating_store import DelegatingStore
 from pannier_sidecar.state.errors import StoreError, is_unreached, unanswered
 from pannier_sidecar.state.resiliency import BreakerState, PolicyBreaker
-from pannier_sidecar.state.store import Store, or_error
+from pannier_sidecar.state.store import or_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pannier_crds.resiliency_policies import StorePolicies
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
-    from pannier_sidecar.state.store import KeyPage, StoredValue
+    from pannier_sidecar.state.store import KeyPage, Store, StoredValue
 
 log = logging.getLogger(__name__)
 
@@ -47,26 +48,14 @@ class PolicyMetrics(Protocol):
         """Report the state of the store's breaker from now on; None: it has no breaker."""
 
 
-class PolicyStore(Store):
-    """What both stores here have in common: the limits of the store inside."""
-
-    def __init__(self, inner: Store):
-        self.features = inner.features  # type: ignore[misc]  # of a class elsewhere
-        self.max_key_bytes = inner.max_key_bytes
-        self.max_transaction = inner.max_transaction
-        self.inner = inner
+class PolicyStore(DelegatingStore):
+    """What the stores with policies have in common."""
 
     async def open(self) -> None:
         """Do nothing: the store inside is opened and closed by itself."""
 
     async def close(self) -> None:
         """Do nothing, like `open`."""
-
-    async def ping(self) -> None:
-        await self.inner.ping()
-
-    async def probe(self) -> None:
-        await self.inner.probe()
 
 
 class GuardedStore(PolicyStore):
