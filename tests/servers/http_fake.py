@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from servers.redis_server import Certificates
+
 Query = dict[str, list[str]]
 
 
@@ -32,6 +34,13 @@ class HttpFake:
     ) -> tuple[int, Any] | tuple[int, Any, Mapping[str, str]]:
         """Return the status of an answer, what it holds (as JSON, unless it is bytes), and its further headers."""
         raise NotImplementedError
+
+
+def tls_context(certificates: Certificates) -> ssl.SSLContext:
+    """Return the TLS of a fake on 127.0.0.1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.path("server.crt"), certificates.path("server.key"))
+    return context
 
 
 Fake = TypeVar("Fake", bound=HttpFake)

@@ -11,7 +11,7 @@ every_secret_store            the fields that every secret store on another mach
 aws_profile                   those that sign in to AWS
 certificates, timeouts, tokens, two_tables    fields that several stores have
 pairs, redis_rules            rules across fields: of several stores, and of Redis
-local_secrets, hashicorp_vault, aws_secretmanager, aws_parameterstore    the secret stores
+local_secrets, hashicorp_vault, aws_secretmanager, aws_parameterstore, kubernetes_secrets    the secret stores
 """
 
 from __future__ import annotations

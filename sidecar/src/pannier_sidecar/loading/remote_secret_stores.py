@@ -20,8 +20,10 @@ def _ignore() -> None:
 class RemoteSecretStores:
     """The secret stores on other machines that an app's components describe; each stays open while it is unchanged."""
 
-    def __init__(self, changed: Callable[[], None] = _ignore):
+    def __init__(self, changed: Callable[[], None] = _ignore, namespace: str | None = None):
+        """`namespace` is the sidecar's."""
         self._changed = changed
+        self._namespace = namespace
         self._stores: dict[str, tuple[object, RemoteSecrets]] = {}
         self._desired: dict[str, tuple[object, RemoteSecrets]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -40,7 +42,7 @@ class RemoteSecretStores:
         if known is None or known[0] != identity:
             from pannier_sidecar.loading.remote_secrets import RemoteSecrets  # imported here: few sidecars need it
 
-            known = identity, RemoteSecrets(component, settings, self._changed)
+            known = identity, RemoteSecrets(component, settings, self._namespace, self._changed)
         self._desired[component.name] = known
         return known[1]
 

@@ -58,12 +58,17 @@ class RemoteSecrets:
     empty_if_missing = False
     is_readable = True
 
-    def __init__(self, component: Component, settings: Mapping[str, Setting], changed: Callable[[], None]):
-        """Open nothing yet. `changed` is called when a secret that components refer to was read, and is new."""
+    def __init__(
+        self, component: Component, settings: Mapping[str, Setting], namespace: str | None, changed: Callable[[], None]
+    ):
+        """Open nothing yet. `namespace` is the sidecar's, where secrets are looked up if the store has namespaces.
+        `changed` is called when a secret that components refer to was read, and is new.
+        """
         self.type = component.type.lower()
         self.capabilities: tuple[str, ...] = ()
         self._name = component.name
         self._settings = settings
+        self._namespace = {"namespace": namespace} if namespace else {}
         self._changed = changed
         self._server: SecretServer | None = None
         self._known: dict[str, _Known] = {}
@@ -115,11 +120,11 @@ class RemoteSecrets:
 
     async def read(self, name: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
         """Return the texts of one secret, as its store has them now."""
-        return await self._open().read(name, metadata)
+        return await self._open().read(name, {**self._namespace, **metadata})
 
     async def read_all(self, metadata: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
         """Return every secret, as its store has them now."""
-        return await self._open().read_all(metadata)
+        return await self._open().read_all({**self._namespace, **metadata})
 
     # --- reading at intervals -------------------------------------------------------------------------------------
 
@@ -188,7 +193,7 @@ class RemoteSecrets:
         if known is None:
             return False
         try:
-            found = await self._open().read(name, {})
+            found = await self._open().read(name, self._namespace)
         except SecretMissingError as error:
             is_new = known.missing != str(error)
             known.texts, known.missing, known.why = None, str(error), ""

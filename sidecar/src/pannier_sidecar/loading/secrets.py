@@ -86,7 +86,7 @@ class SecretStores:
         if name.lower() == KUBERNETES:
             return (
                 "the Kubernetes Secrets that Components refer to are for their stores only; mount a Secret that the "
-                "app itself needs into its pod"
+                "app itself needs into its pod, or add a component of type secretstores.kubernetes"
             )
         known = listed(self.readable(), "or")
         return (

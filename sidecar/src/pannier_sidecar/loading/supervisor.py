@@ -52,7 +52,7 @@ class StoreSupervisor:
         self._observer = observer
         self._poll_interval = poll_interval
         self._reading: Reading | None = None
-        self._remote = RemoteSecretStores(self._plan_again)
+        self._remote = RemoteSecretStores(self._plan_again, context.namespace)
         self._plan = Plan()
         self._lifecycles: dict[str, StoreLifecycle] = {}
         self._retiring: dict[asyncio.Task[None], OpenStore] = {}

@@ -6,5 +6,6 @@ them. Its `store.py` has `open_server`, which makes a `SecretServer` of a compon
 server       what every package offers
 reading_all  reads every secret, within limits
 json_texts   secrets that are JSON objects
+https_calls  requests over HTTP, for those without a client library
 aws_calls    calls to AWS, for both of its packages
 """

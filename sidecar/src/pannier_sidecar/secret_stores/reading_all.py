@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network import answers
 from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError, SecretStoreSilentError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     Texts = Mapping[str, str]
 
@@ -30,9 +31,16 @@ async def read_all(
     One that `read` misses, because it was deleted meanwhile, is left out. Raises what both raise, and
     SecretStoreFailedError for too many or too large secrets. `where` is the store, for messages.
     """
+    async with within_time(where):
+        return await _read_each(await names(), read)
+
+
+@asynccontextmanager
+async def within_time(where: str) -> AsyncIterator[None]:
+    """Limit the time of reading all secrets. Raises SecretStoreSilentError."""
     try:
         async with asyncio.timeout(MAX_SECONDS):
-            return await _read_each(await names(), read)
+            yield
     except TimeoutError:
         raise SecretStoreSilentError(f"{where} took over {MAX_SECONDS:g} s; read secrets one by one") from None
 
@@ -45,6 +53,13 @@ def check_number(secrets: int, pages: int) -> None:
         )
 
 
+def check_size(found: Mapping[str, Texts]) -> None:
+    """Raise SecretStoreFailedError if secrets are too large for one answer."""
+    size = sum(len(key) + len(text) for texts in found.values() for key, text in texts.items())
+    if size > answers.limit():
+        raise SecretStoreFailedError("all secrets together are too large for one answer; read them one by one")
+
+
 async def _read_each(names: Sequence[str], read: Callable[[str], Awaitable[Texts]]) -> dict[str, Texts]:
     async def or_none(name: str) -> Texts | None:
         try:
@@ -53,13 +68,9 @@ async def _read_each(names: Sequence[str], read: Callable[[str], Awaitable[Texts
             return None
 
     found: dict[str, Texts] = {}
-    left = answers.limit()
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        for name, texts in zip(some, await asyncio.gather(*map(or_none, some)), strict=True):
-            if texts is not None:
-                found[name] = texts
-                left -= sum(len(key) + len(text) for key, text in texts.items())
-        if left < 0:
-            raise SecretStoreFailedError("all secrets together are too large for one answer; read them one by one")
+        answered = zip(some, await asyncio.gather(*map(or_none, some)), strict=True)
+        found.update({name: texts for name, texts in answered if texts is not None})
+        check_size(found)
     return found

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import aiohttp
-from msgspec import DecodeError, json
-from yarl import URL
+from msgspec import json
 
-from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
-from pannier_sidecar.network.http_answers import PLAIN, BoundedResponse, bounded
-from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.secret_reader import SecretStoreFailedError, SecretStoreSilentError
+from pannier_sidecar.secret_stores import https_calls
+from pannier_sidecar.secret_stores.https_calls import REDIRECTS, HttpsCalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +17,6 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-MAX_CONNECTIONS: Final = 8
-"""Further calls wait for one."""
 FORBIDDEN: Final = 403
 _NOT_VAULT: Final = "the server that answers is not Vault, or enginePath names no key/value engine of vaultKVVersion"
 _TRY_LATER: Final = {
@@ -47,23 +41,19 @@ class Client:
     def __init__(self, settings: VaultSettings):
         """Call it in the event loop."""
         self._settings = settings
-        self._connections = Connections(MAX_CONNECTIONS, settings.timeout / 2)
-        connector = aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS, ssl=settings.tls(), socket_factory=self._connections.make_socket
-        )
         namespace = {"X-Vault-Namespace": settings.namespace} if settings.namespace else {}
-        self._session = aiohttp.ClientSession(
-            connector=bounded(connector),
-            timeout=aiohttp.ClientTimeout(total=settings.timeout),
-            headers={"X-Vault-Request": "true", **PLAIN, **namespace},
-            skip_auto_headers=("User-Agent",),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=BoundedResponse,
+        self._calls = HttpsCalls(
+            f"Vault at {settings.where}",
+            settings.timeout,
+            address_field="vaultAddr",
+            tls_fields="vaultAddr, caPem, caPath and caCert",
+            tls=settings.tls(),
+            server_name=settings.server_name,
+            headers={"X-Vault-Request": "true", **namespace},
         )
 
     async def close(self) -> None:
-        await self._session.close()
-        self._connections.close()
+        await self._calls.close()
 
     async def get(self, path: str, token: str) -> bytes | None:
         """Return the body at a path after `/v1/`; None for 404."""
@@ -74,37 +64,8 @@ class Client:
         return await self._request("POST", path, "", json.encode(body))
 
     async def _request(self, method: str, path: str, token: str, body: bytes | None = None) -> bytes | None:
-        settings = self._settings
-        where = f"Vault at {settings.where}"
-        try:
-            async with (
-                self._connections,
-                self._session.request(
-                    method,
-                    URL(f"{settings.url}/v1/{path}", encoded=True),
-                    data=body,
-                    headers={"X-Vault-Token": token} if token else None,
-                    server_hostname=settings.server_name or None,
-                    allow_redirects=False,  # they would take the token to another host
-                ) as response,
-            ):
-                answer = await response.read()
-                status = response.status
-        except TooManyConnectionsError as error:
-            raise SecretStoreSilentError(f"{where}: {error}") from None
-        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-            why = reason(getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error)
-            raise SecretStoreFailedError(
-                f"no TLS with {where}: {why}; check vaultAddr, caPem, caPath and caCert"
-            ) from None
-        except aiohttp.ClientConnectorError as error:
-            raise SecretStoreSilentError(
-                f"{where} cannot be reached: {reason(error.os_error)}; check vaultAddr"
-            ) from None
-        except TimeoutError:
-            raise SecretStoreSilentError(f"{where} did not answer within {settings.timeout:g} s (timeout)") from None
-        except (aiohttp.ClientError, RuntimeError, ValueError) as error:
-            raise SecretStoreSilentError(f"the connection to {where} was lost ({type(error).__name__})") from None
+        headers = {"X-Vault-Token": token} if token else None
+        status, answer = await self._calls.request(method, f"{self._settings.url}/v1/{path}", headers, body)
         if status == 200:
             return answer
         if status == 404:
@@ -117,7 +78,7 @@ class Client:
             return SecretStoreSilentError(
                 f"{where} cannot answer now ({status}): {_TRY_LATER.get(status, 'it failed')}"
             )
-        if status in (301, 302, 307, 308):
+        if status in REDIRECTS:
             advice = "let vaultAddr name the active server, or a load balancer"
             return RefusedError(f"{where} refers to another server ({status}); {advice}", status)
         if status == FORBIDDEN:
@@ -128,7 +89,4 @@ class Client:
 
 def decoded(body: bytes, kind: type[Found]) -> Found:
     """Return what an answer holds. Raises SecretStoreFailedError."""
-    try:
-        return json.decode(body, type=kind)
-    except (DecodeError, RecursionError, UnicodeDecodeError):
-        raise SecretStoreFailedError(_NOT_VAULT) from None
+    return https_calls.decoded(body, kind, _NOT_VAULT)
