@@ -17,6 +17,7 @@ from pannier_sidecar.loading.encrypting import encryption_of
 from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.state.directory import ServedStore, Waiting
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError
+from pannier_sidecar.state.retries import never_short
 from pannier_sidecar.stores import registry
 
 if TYPE_CHECKING:
@@ -36,11 +37,6 @@ RETIRING_PATIENCE: Final = 30.0
 """Seconds after which a store that is no longer desired is closed even if calls are using it."""
 CLOSING_PATIENCE: Final = 5.0
 _DRAIN_INTERVAL: Final = 0.02
-
-
-def never() -> bool:
-    """Return False: memory is never short."""
-    return False
 
 
 class OpeningObserver(Protocol):
@@ -67,7 +63,7 @@ class OpenStore:
         desired: DesiredStore,
         store: Store,
         observer: OpeningObserver | None = None,
-        is_short: Callable[[], bool] = never,
+        is_short: Callable[[], bool] = never_short,
     ):
         """Serve the store under its policies, which `observer` counts. `is_short` returns whether memory is short."""
         self.identity = desired.identity
@@ -110,11 +106,11 @@ class OpenStore:
             if observer is not None:
                 observer.forget_policies(desired.name)
             return _View(desired, self._answering)
-        from pannier_sidecar.loading.retrying_store import with_policies  # few stores have policies
+        from pannier_sidecar.loading.retrying_store import resilient_store  # few stores have policies
 
         metrics = observer.of_policies(desired.name, desired.policies.origin) if observer is not None else None
         previous = self._views[-1].guarded if self._views else None
-        resilient = with_policies(self._answering, desired.name, desired.policies, metrics, previous, self._is_short)
+        resilient = resilient_store(self._answering, desired.name, desired.policies, metrics, previous, self._is_short)
         view = _View(desired, self._answering, resilient)
         if view.guarded is not None:
             view.guarded.on_unreached = self.breaker.record_failure
@@ -147,7 +143,7 @@ class StoreLifecycle:
         desired: DesiredStore,
         changed: Callable[[], None],
         retire: Callable[[OpenStore], None],
-        is_short: Callable[[], bool] = never,
+        is_short: Callable[[], bool] = never_short,
     ):
         """Serve nothing yet. `changed` is called when a different store, or its reason, is to be published; `retire`
         with a store that is no longer served. `is_short` returns whether memory is short.
@@ -234,7 +230,7 @@ class StoreLifecycle:
 
 
 async def open_store(
-    desired: DesiredStore, observer: OpeningObserver | None = None, is_short: Callable[[], bool] = never
+    desired: DesiredStore, observer: OpeningObserver | None = None, is_short: Callable[[], bool] = never_short
 ) -> OpenStore:
     """Open and probe a store within its initTimeout. Raises StoreError; then nothing stays open."""
     store = registry.class_of(desired.type)(desired.settings)

@@ -169,9 +169,9 @@ def plan(
     duplicates = duplicates_of(parsed.component for parsed in visible) if context.is_daprd else ()
     decided = planning.result(duplicates, awaited)
     if reading.resiliencies or reading.invalid_resiliencies or resiliencies:
-        from pannier_sidecar.loading.resiliency_planning import with_policies  # few folders have a Resiliency
+        from pannier_sidecar.loading.resiliency_planning import plan_with_policies  # few folders have a Resiliency
 
-        return with_policies(decided, reading, context, resiliencies)
+        return plan_with_policies(decided, reading, context, resiliencies)
     return decided
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.loading.resolving import ResolutionContext
 
 
-def with_policies(
+def plan_with_policies(
     decided: Plan, reading: Reading, context: ResolutionContext, counting: Sequence[ParsedResiliency]
 ) -> Plan:
     """Return a plan with the policies of its stores. `counting` are the objects that count now.

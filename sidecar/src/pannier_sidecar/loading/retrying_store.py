@@ -18,7 +18,7 @@ from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.state.errors import StoreError, is_unreached
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.state.resiliency import PolicyBreaker, pauses
-from pannier_sidecar.state.retries import CHECK_INTERVAL_S, may_pass_soon
+from pannier_sidecar.state.retries import CHECK_INTERVAL_S, may_pass_soon, never_short
 from pannier_sidecar.state.store import or_error
 
 if TYPE_CHECKING:
@@ -211,17 +211,13 @@ class _Attempts:
             self._store.recovered()
 
 
-def _never() -> bool:
-    return False
-
-
-def with_policies(
+def resilient_store(
     store: Store,
     name: str,
     policies: StorePolicies,
     metrics: PolicyMetrics | None,
     previous: GuardedStore | None = None,
-    is_short: Callable[[], bool] = _never,
+    is_short: Callable[[], bool] = never_short,
 ) -> GuardedStore | RetryingStore:
     """Return a store that answers under the policies. `previous` served the same store under earlier ones: its breaker
     stays as it is, unless its definition has changed. If `is_short` says that memory is short, calls are not made

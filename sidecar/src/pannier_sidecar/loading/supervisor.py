@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.loading.as_daprd import duplicates_message, log_refused
 from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
-from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle, never
+from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle
 from pannier_sidecar.loading.planning import Plan, plan
 from pannier_sidecar.loading.remote_secret_stores import RemoteSecretStores
 from pannier_sidecar.loading.states import ComponentPhase, ComponentState
 from pannier_sidecar.state.directory import Directory
 from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.retries import never_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ class StoreSupervisor:
         self.status_key = ""
         """The token with which the folder's writer may query the state of the stores."""
         self.on_change: Callable[[Directory], None] = _ignore
-        self.is_short: Callable[[], bool] = never
+        self.is_short: Callable[[], bool] = never_short
         """Returns whether memory is short; then calls are not made again."""
         self.on_invalid: Callable[[], None] | None = None
         """Called when components that were read while serving have an error that would end daprd."""

@@ -34,7 +34,8 @@ def may_pass_soon(error: object) -> bool:
     return isinstance(error, StoreUnavailableError) and not isinstance(error, CircuitOpenError)
 
 
-def _never() -> bool:
+def never_short() -> bool:
+    """Return False: memory is never short."""
     return False
 
 
@@ -43,7 +44,7 @@ async def attempt(
     policy: RetryPolicy | None,
     *,
     is_conditional: bool,
-    is_short: Callable[[], bool] = _never,
+    is_short: Callable[[], bool] = never_short,
 ) -> Result:
     """Return what `call` returns, after as many attempts as `policy` allows.
 

@@ -14,7 +14,7 @@ from pannier_crds.trip_condition import read_condition
 from pannier_sidecar.encryption.encrypted_store import EncryptedStore
 from pannier_sidecar.loading import retrying_store
 from pannier_sidecar.loading.guarded_store import GuardedStore
-from pannier_sidecar.loading.retrying_store import RetryingStore, with_policies
+from pannier_sidecar.loading.retrying_store import RetryingStore, resilient_store
 from pannier_sidecar.state.errors import (
     CircuitOpenError,
     ETagMismatchError,
@@ -87,7 +87,7 @@ def breaker(trip: str = "consecutiveFailures > 1", timeout: float = 60.0) -> Cir
 
 
 def resilient(store: Store, **policies: Any) -> GuardedStore | RetryingStore:
-    return with_policies(store, "orders", StorePolicies(**policies), None)
+    return resilient_store(store, "orders", StorePolicies(**policies), None)
 
 
 def test_calls_take_the_general_way() -> None:
@@ -238,7 +238,7 @@ async def test_calls_that_wait_hold_no_more_than_is_allowed(monkeypatch: pytest.
 async def test_while_memory_is_short_nothing_is_repeated() -> None:
     policies = StorePolicies(retry=RetryPolicy(duration=60.0))
     with pytest.raises(StoreUnavailableError):
-        await with_policies(Scripted(AWAY), "orders", policies, None, is_short=lambda: True).get(Get("k"))
+        await resilient_store(Scripted(AWAY), "orders", policies, None, is_short=lambda: True).get(Get("k"))
 
 
 async def test_a_cancelled_call_holds_nothing_any_more() -> None:
