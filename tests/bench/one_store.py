@@ -2,7 +2,7 @@
 
 Sixteen callers call the bare library, the store over it, and a sidecar that serves it. A sidecar over memory shows what
 the HTTP front end takes, and an encrypted one what encryption at rest takes. CPU time is that of the calling process,
-or of the sidecar; the server's does not count.
+or of the sidecar; the server's does not count. With --brown-out the table is another one: `brown_out.py`.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import brown_out
 import uvloop
 from bare.calls import Calls
 from measuring import wrk
@@ -45,6 +46,10 @@ def main() -> None:
     database = named(options.store)
     with tempfile.TemporaryDirectory() as folder, database.serve(Path(folder)) as server:
         print(f"{database.title}, {server.version}, {CALLERS} callers")
+        if options.brown_out:
+            for line in brown_out.rows(database, server.settings, options.seconds):
+                print(line, flush=True)
+            return
         print(f"{'call':>6}{'by':>24}{'calls/s':>10}{'CPU us/call':>13}")
         for row in _rows(database, server.settings, options.seconds):
             print(row, flush=True)
@@ -54,6 +59,7 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench STORE=...", description=__doc__)
     parser.add_argument("store", choices=[each.name for each in DATABASES], metavar="STORE")
     parser.add_argument("--seconds", type=int, default=3, help="of load for each row (3)")
+    parser.add_argument("--brown-out", action="store_true", help="measure what calls get while the server is ill")
     return parser
 
 

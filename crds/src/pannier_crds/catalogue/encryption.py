@@ -31,7 +31,6 @@ _EMPTY: Final = (
     "the encryption key is empty, so state would be stored readable",
     f"{_MAKE_ONE}; or {_TAKE_OUT}",
 )
-
 _NO_KEY: Final = ("there is no encryption key in it", f"write one on each line, or {_TAKE_OUT}")
 
 
