@@ -32,7 +32,7 @@ class Pannier:
     ):
         """Start it with nothing but this environment and PATH, `through` another program that changes into it."""
         self.process = subprocess.Popen(
-            [*through, *COMMAND, *map(str, arguments)],
+            [*through, *COMMAND, *_with_free_metrics_port(*map(str, arguments))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -125,6 +125,14 @@ class Pannier:
         assert self.process.stdout is not None and self.process.stderr is not None
         self.process.stdout.close()
         self.process.stderr.close()
+
+
+def _with_free_metrics_port(*words: str) -> tuple[str, ...]:
+    """A command line with a free port for metrics if it chooses none: of tests at a time, only one could have 9090."""
+    is_sidecar = words[:1] in {("run",), ("serve",)} and not {"-f", "--run-file", "--help"} & {*words}
+    if is_sidecar and not any("metrics" in word for word in words):
+        return words[0], "--metrics-port", "0", *words[1:]
+    return words
 
 
 @contextmanager
