@@ -89,7 +89,7 @@ def pod_annotations() -> dict[str, Has]:
     """Return the annotations of pods, Dapr's without `dapr.io/`."""
     served = {each.name for each in (*annotations.HONOURED, *annotations.OLDER)}
     names = sorted({*served, *(each.name for each in annotations.ACCEPTED)})
-    without_effect = {"dapr.io/config"} if not daprd_flags()["config"].is_served else set()  # it sets that flag
+    without_effect = {"dapr.io/config"}  # what it names is not delivered
     return {
         name.removeprefix("dapr.io/"): Has(name in served - without_effect)
         for name in names

@@ -83,10 +83,11 @@ def test_every_flag_of_an_injected_daprd_is_taken_and_those_without_effect_are_n
         *("--disable-builtin-k8s-secret-store", "--app-max-concurrency", "-1", "--trust-domain", "public"),
     )
     pannier.port()
-    (line,) = [line for line in pannier.err.splitlines() if "no effect" in line]
+    line, of_config = [line for line in pannier.err.splitlines() if "no effect" in line]
+    assert "--config has no effect: a Configuration is not delivered by name" in of_config
     assert line.endswith(
         "flags that have no effect here: --dapr-internal-grpc-port, --control-plane-address, "
-        "--sentry-address, --enable-mtls, --config, --placement-host-address, --scheduler-host-address, "
+        "--sentry-address, --enable-mtls, --placement-host-address, --scheduler-host-address, "
         "--app-health-check-path, --app-health-port, --app-health-probe-interval, --enable-app-health-check, "
         "--enable-profiling, "
         "--profile-port, --disable-builtin-k8s-secret-store, --app-max-concurrency, --trust-domain"

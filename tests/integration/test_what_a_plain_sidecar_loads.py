@@ -37,6 +37,8 @@ NOT_NEEDED = {
     *("pannier_sidecar.http_api.go_json", "pannier_sidecar.loading.remote_secrets"),
     *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
     *("pannier_sidecar.state.delegating_store", "pannier_sidecar.state.resiliency"),
+    *("pannier_sidecar.loading.configuration_files", "pannier_crds.configuration"),
+    *("pannier_crds.api_lists", "pannier_sidecar.http_api.operations", "pannier_sidecar.grpc_api.denied_methods"),
 }
 SIDECAR = """
 import sys, threading

@@ -1,11 +1,11 @@
-"""The documents of a YAML or JSON file: which are components or resiliencies, and in which line each field is."""
+"""The documents of a YAML or JSON file: of which kind each one is, and in which line each field is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pannier_crds.component import API_VERSION, KIND, Component
 from pannier_crds.dapr_spelling import as_dapr_reads
@@ -15,14 +15,17 @@ from pannier_crds.structure import kind_of
 from pannier_crds.suggestions import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from pannier_crds.configuration import Configuration
     from pannier_crds.resiliency import Resiliency
 
 __all__ = ["MAX_BYTES", "Document", "documents_of", "read_documents", "write_document"]
 
-_LISTS: Final = ("List", "ComponentList", "ResiliencyList")
+_LISTS: Final = ("List", "ComponentList", "ConfigurationList", "ResiliencyList")
 _RESILIENCY: Final = "Resiliency"
+_CONFIGURATION: Final = "Configuration"
+Read = TypeVar("Read")
 _SEGMENT: Final = re.compile(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", re.DOTALL)
 
 
@@ -66,6 +69,8 @@ class Document:
         if not self.kind and not isinstance(version, str):
             return None if "spec" in self.manifest else "it has neither kind nor spec"
         kind = closest(self.kind, (KIND, _RESILIENCY)) if self.kind else KIND
+        if self.is_configuration:
+            return f"a {_CONFIGURATION} takes effect by --config FILE"
         if kind is None:
             return f"{quoted(self.kind)} is not a {KIND}"
         if isinstance(version, str) and closest(version, (API_VERSION,)) is None:
@@ -81,25 +86,36 @@ class Document:
         """Return the Resiliency. Raises InvalidManifestError like `read_component`."""
         from pannier_crds.resiliency import Resiliency  # imported here, because few folders have one
 
+        return self._read(Resiliency.from_manifest)
+
+    @property
+    def is_configuration(self) -> bool:
+        """Whether this document is meant to be a Configuration."""
+        version = self.manifest.get("apiVersion")
+        if self.kind in ("", KIND, _RESILIENCY) or (isinstance(version, str) and not closest(version, (API_VERSION,))):
+            return False
+        return closest(self.kind, (KIND, _RESILIENCY, _CONFIGURATION)) == _CONFIGURATION
+
+    def read_configuration(self) -> Configuration:
+        """Return the Configuration. Raises InvalidManifestError like `read_component`."""
+        from pannier_crds.configuration import Configuration  # imported here, because few sidecars have one
+
+        return self._read(Configuration.from_manifest)
+
+    def read_component(self) -> Component:
+        """Return the component. Raises InvalidManifestError with the problems of text and structure, by line."""
+        return self._read(Component.from_manifest)
+
+    def _read(self, read: Callable[[Mapping[str, object]], Read]) -> Read:
+        if self.root is None:
+            raise InvalidManifestError(self.problems)
         try:
-            found = Resiliency.from_manifest(self.manifest)
+            found = read(self.manifest)
         except InvalidManifestError as invalid:
             raise InvalidManifestError(self.place((*self.problems, *invalid.problems))) from None
         if self.problems:
             raise InvalidManifestError(self.place(self.problems))
         return found
-
-    def read_component(self) -> Component:
-        """Return the component. Raises InvalidManifestError with the problems of text and structure, by line."""
-        if self.root is None:
-            raise InvalidManifestError(self.problems)
-        try:
-            component = Component.from_manifest(self.manifest)
-        except InvalidManifestError as invalid:
-            raise InvalidManifestError(self.place((*self.problems, *invalid.problems))) from None
-        if self.problems:
-            raise InvalidManifestError(self.place(self.problems))
-        return component
 
     def line_of(self, field_path: str) -> int:
         """Return the line of a field, counted from 1; for a missing field, the line of the innermost part around it."""

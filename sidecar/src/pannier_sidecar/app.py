@@ -4,60 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from contextlib import suppress
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
-from pannier_sidecar.access import AccessControl
-from pannier_sidecar.grpc_api.connection import GrpcConnection
-from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
-from pannier_sidecar.grpc_api.listener import GrpcListener
-from pannier_sidecar.grpc_api.served import serve
-from pannier_sidecar.grpc_api.services import guarded as guarded_grpc
-from pannier_sidecar.http_api.asgi import Documentation
-from pannier_sidecar.http_api.calls import HttpApi
-from pannier_sidecar.http_api.cors import guarded, passes
-from pannier_sidecar.http_api.fast_path import FastPath
-from pannier_sidecar.http_api.limits import Limits as HttpLimits
-from pannier_sidecar.http_api.messages import Answer
-from pannier_sidecar.http_api.profiles import PROFILES
-from pannier_sidecar.http_api.server import HttpServer
-from pannier_sidecar.listening import addresses_of, is_exposed, max_connections
+from pannier_sidecar.front_ends import FrontEnds
+from pannier_sidecar.listening import addresses_of, max_connections
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.network import answers
-from pannier_sidecar.observing.exposition import CONTENT_TYPE
-from pannier_sidecar.observing.grpc_calls import counter as count_grpc
-from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
-from pannier_sidecar.observing.http_calls import observe, with_trace
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
-from pannier_sidecar.observing.scrapes import Scrapes
 from pannier_sidecar.observing.tracing import make_tracer
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.secret_reader import SecretReader
 from pannier_sidecar.serving import Budget
-from pannier_sidecar.settings import EVERYWHERE
-from pannier_sidecar.state.errors import IllegalKeyError
 from pannier_sidecar.state.limits import Limits as StateLimits
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping
 
-    from pannier_sidecar.grpc_api.method import Method
-    from pannier_sidecar.http_api.messages import Call
+    from pannier_crds.configuration import Configuration
     from pannier_sidecar.listening import Listeners
+    from pannier_sidecar.loading.configuration_files import ConfigurationFiles
     from pannier_sidecar.loading.folder import FolderWatch, Reading
     from pannier_sidecar.loading.planning import Plan
     from pannier_sidecar.settings import LimitSettings, Settings
     from pannier_sidecar.state.directory import Directory
-    from pannier_sidecar.state.errors import StateError
 
-    FindMethod = Callable[[bytes, dict[bytes, bytes]], Method]
-    HttpAnswer = Callable[[Call], Awaitable[Answer]]
 
 log = logging.getLogger(__name__)
 
@@ -73,25 +49,35 @@ EXPORT_PATIENCE: Final = 3.0
 class Sidecar:
     """One sidecar, from its settings to its end."""
 
-    def __init__(self, settings: Settings, listeners: Listeners, source: FolderWatch | Reading):
-        """Wire up the parts; nothing is opened yet. `listeners` are bound, and closed at the end."""
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: Listeners,
+        source: FolderWatch | Reading,
+        configuration: ConfigurationFiles | None = None,
+    ):
+        """Wire up the parts; nothing is opened yet. `listeners` are bound, and closed at the end. `configuration` has
+        been read.
+        """
         self._settings = settings
         self._listeners = listeners
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
         place = settings.place
         self._metrics = Metrics(settings.app.id, place.namespace, __version__) if listeners.metrics else None
-        self._scrapes = Scrapes(self._metrics.page) if self._metrics else None
         observer = self._metrics or Unobserved()
         context = ResolutionContext.of(settings)
-        self.supervisor = StoreSupervisor(source, context, observer, poll_interval=settings.components.poll_interval)
-        self._budget = Budget(settings.limits.all_bodies, max_connections())
+        self._poll_interval: float | None = settings.components.poll_interval
+        if configuration is not None and not configuration.current.reloads:
+            self._poll_interval = None
+        self.supervisor = StoreSupervisor(source, context, observer, poll_interval=self._poll_interval)
+        budget = Budget(settings.limits.all_bodies, max_connections())
         answers.allow(settings.limits.largest_answer)
         self._service = StateService(
             self.supervisor.directory,
             observer,
             _state_limits(settings.limits),
-            self._budget,
+            budget,
         )
         self._service.record_failure = self.supervisor.record_failure
         self.supervisor.is_short = self._service.is_short
@@ -100,7 +86,6 @@ class Sidecar:
         if settings.profile == "dapr":
             self.supervisor.on_invalid = self._end_invalid
         self._tracer = make_tracer(place.environment, settings.app.id)
-        self._server = HttpServer(_http_limits(settings.limits), self._budget)
         self._runtime = Runtime(
             settings.app.id,
             __version__,
@@ -117,6 +102,13 @@ class Sidecar:
             ),
             claims_as_dapr=settings.profile == "dapr",
         )
+        self._front_ends = FrontEnds(
+            settings, listeners, self._service, self._runtime, self._metrics, self._tracer, budget
+        )
+        self._configuration = configuration
+        if configuration is not None:
+            self._configure(None, configuration.current)
+            configuration.on_change = self._configure
 
     def read_components(self) -> Plan:
         """Read and validate the components without opening stores. Raises FolderUnreadableError."""
@@ -129,7 +121,9 @@ class Sidecar:
         if self._metrics is not None:
             self._metrics.count_loaded = lambda: len(self.supervisor.directory.served)
         self.supervisor.start()
-        await self._listen()
+        await self._front_ends.listen()
+        if self._configuration is not None and self._poll_interval is not None:
+            self._configuration.start(self._poll_interval)
         await self._wait_until_ready(patience)
         self._runtime.is_loaded = True
         log.info("serving app %s on %s", self._settings.app.id, addresses_of(self._listeners.api))
@@ -180,7 +174,9 @@ class Sidecar:
                 await asyncio.wait_for(self._forced.wait(), block)
         is_forced = self._forced.is_set()
         log.debug("stopping")
-        await self._server.stop(0.0 if is_forced else grace)
+        if self._configuration is not None:
+            await self._configuration.stop()
+        await self._front_ends.stop(0.0 if is_forced else grace)
         await self.supervisor.stop(0.0 if is_forced else CLOSING_PATIENCE)
         self._listeners.close()
         if self._tracer.is_exporting:
@@ -200,120 +196,20 @@ class Sidecar:
         self._forced.set()
         self._stopping.set()
 
+    def _configure(self, before: Configuration | None, now: Configuration) -> None:
+        """Put a Configuration into effect, as far as that is possible while calls are served."""
+        self._front_ends.configure(now)
+        self._runtime.secrets.scopes = now.secret_scopes
+        self._runtime.enabled_features = now.enabled_features
+        if before is None or before.denied_components != now.denied_components:
+            self.supervisor.deny(now.denies)
+        if before is not None:
+            log.info("the Configuration has changed and is in effect")
+
     def _take_over(self, directory: Directory) -> None:
         self._service.directory = directory
         if self._metrics is not None:
             self._metrics.know_stores([*directory.served, *directory.waiting])
-
-    async def _listen(self) -> None:
-        settings = self._settings
-        api = HttpApi(self._service, self._runtime, PROFILES[settings.profile], settings.api_token)
-        api.on_error = self._count_error
-        api.documentation = Documentation(api)
-        answer = self._guarded(self._listeners.api, api.answer)
-        answer = observe(answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
-        await self._server.listen(self._listeners.api, answer, self._fast_path(api))
-        if self._listeners.grpc:
-            await self._listen_for_grpc()
-        if self._listeners.public:
-            answer = self._guarded(self._listeners.public, partial(api.answer, is_public=True))
-            await self._server.listen(self._listeners.public, answer)
-        if self._listeners.metrics:
-            answer = self._guarded(self._listeners.metrics, self._answer_scrape)
-            await self._server.listen(self._listeners.metrics, answer)
-
-    def _fast_path(self, api: HttpApi) -> FastPath | None:
-        """Return the fast path of the API's port; None where each call is traced or logged."""
-        if not self._may_be_fast():
-            return None
-        sockets = self._listeners.api
-        may_pass: Callable[[Call], bool] = _always
-        if _is_on_ports(sockets):
-            may_pass = partial(passes, access_control(self._settings, is_exposed=is_exposed(sockets)))
-        counter = self._metrics.request_counter if self._metrics else _not_counted
-        traced = partial(with_trace, self._tracer)
-        return FastPath(api, may_pass, counter, traced, self._settings.limits.max_body_size)
-
-    def _may_be_fast(self) -> bool:
-        """Return whether calls may skip the layers that log and trace them."""
-        return not self._tracer.is_exporting and not self._settings.log.api_calls
-
-    def _count_error(self, error: StateError) -> None:
-        if self._metrics is not None:
-            code = error.dapr_code if self._settings.profile == "dapr" else None
-            self._metrics.error_answered(code or error.code, is_about_a_key=isinstance(error, IllegalKeyError))
-
-    async def _listen_for_grpc(self) -> None:
-        settings = self._settings
-        services = serve(
-            self._service, self._runtime, settings.api_token, self._count_error, is_exact=settings.profile == "dapr"
-        )
-        services.wrap(
-            lambda method, answer: observe_grpc(
-                method, answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls
-            ),
-            partial(count_grpc, self._metrics) if self._may_be_fast() else None,
-        )
-        find: FindMethod = services.find
-        if _is_on_ports(self._listeners.grpc):
-            # Treated as exposed: no browser speaks HTTP/2 without TLS, and gRPC clients may put any word into
-            # :authority.
-            find = guarded_grpc(find, access_control(settings, is_exposed=True))
-        listener = GrpcListener(find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
-        await self._server.serve(self._listeners.grpc, listener, lambda: GrpcConnection(listener))
-
-    def _guarded(self, sockets: Sequence[socket.socket], answer: HttpAnswer) -> HttpAnswer:
-        """Return a function that answers the same calls, but refuses pages of other sites.
-
-        On Unix sockets, which no browser reaches, the result is `answer` itself.
-        """
-        if not _is_on_ports(sockets):
-            return answer
-        access = access_control(self._settings, is_exposed=is_exposed(sockets))
-        return guarded(answer, access, answers_as_dapr=self._settings.profile == "dapr")
-
-    async def _answer_scrape(self, call: Call) -> Answer:
-        """Answer any path on the metrics port: Dapr has its metrics at `/`, most other programs at `/metrics`."""
-        if self._scrapes is None or call.method not in (b"GET", b"HEAD"):
-            return Answer(405, headers=((b"allow", b"GET"),))
-        return Answer(200, self._scrapes.page(), CONTENT_TYPE)
-
-
-def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
-    """Return the rules by which a port accepts hosts and origins."""
-    environment, listen = settings.place.environment, settings.listen
-    names = [environment.get(name, "") for name in ("HOSTNAME", "POD_IP", "POD_IPS")]
-    own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]
-    if settings.place.mode == "kubernetes" and settings.place.namespace:
-        own.append(f"{settings.app.id}.{settings.place.namespace}")  # as an app's Service is usually named
-    return AccessControl(
-        is_exposed,
-        frozenset(name.lower() for name in (*own, *listen.public_addresses, *settings.metrics_addresses) if name)
-        - frozenset(EVERYWHERE),
-        (settings.place.namespace or "").lower() if settings.place.mode == "kubernetes" else "",
-        settings.access.allowed_hosts,
-        settings.access.allowed_origins,
-    )
-
-
-def _always(_: Call) -> bool:
-    return True
-
-
-def _not_counted(method: bytes, path: bytes) -> Callable[[int, float], None]:
-    return lambda status, seconds: None
-
-
-def _is_on_ports(sockets: Sequence[socket.socket]) -> bool:
-    return any(bound.family != socket.AF_UNIX for bound in sockets)
-
-
-def _http_limits(limits: LimitSettings) -> HttpLimits:
-    return HttpLimits(body=limits.max_body_size, header_section=limits.read_buffer_size)
-
-
-def _grpc_limits(limits: LimitSettings) -> GrpcLimits:
-    return GrpcLimits(message=limits.max_body_size, header_list=limits.read_buffer_size)
 
 
 def _state_limits(limits: LimitSettings) -> StateLimits:

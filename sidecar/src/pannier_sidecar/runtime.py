@@ -96,6 +96,8 @@ class Runtime:
     """Reads secrets for the app."""
     claims_as_dapr: bool = False
     """The metadata gives each store the capabilities that Dapr's store of that type claims."""
+    enabled_features: list[str] = field(default_factory=list)
+    """The features that the Configuration enables, for the metadata."""
     attributes: dict[str, str] = field(default_factory=dict)
     """What apps attached to the metadata; see `attach`."""
 

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .state.errors import (
+    SecretDeniedError,
     SecretFailedError,
     SecretNotFoundError,
     SecretStoreNotFoundError,
@@ -58,6 +59,13 @@ class SecretSources(Protocol):
         """Return the advice for a name that no readable store has."""
 
 
+class Scope(Protocol):
+    """What an app may read of one secret store."""
+
+    def permits(self, name: str) -> bool:
+        """Return whether the app may read the secret of this name."""
+
+
 class SecretObserver(Protocol):
     """Records calls that reached a secret store."""
 
@@ -75,17 +83,24 @@ class SecretReader:
         self._sources = sources
         self._observer = observer
         self._is_exact = is_exact
+        self.scopes: Mapping[str, Scope] = {}
+        """What the app may read, by the names of the stores; everything of the others."""
 
     async def get(self, store: str, name: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
         """Return the texts of one secret by their keys."""
         source = self._find(store)
+        scope = self.scopes.get(store)
+        if scope is not None and not scope.permits(name):
+            raise SecretDeniedError(store, name)
         if self._is_exact and source.empty_if_missing:
             return await self._observed(store, name, _or_empty(source, name, metadata))
         return await self._observed(store, name, source.read(name, metadata))
 
     async def get_all(self, store: str, metadata: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """Return every secret of a store by its name."""
-        return await self._observed(store, None, self._find(store).read_all(metadata))
+        """Return every secret of a store by its name; without those that the app may not read."""
+        found = await self._observed(store, None, self._find(store).read_all(metadata))
+        scope = self.scopes.get(store)
+        return found if scope is None else {name: texts for name, texts in found.items() if scope.permits(name)}
 
     def _find(self, store: str) -> SecretSource:
         sources = self._sources()

@@ -141,8 +141,10 @@ class LogSettings(Struct, frozen=True):
     """debug, info, warn, error or fatal."""
     as_json: bool = False
     """JSON lines with Dapr's field names."""
-    api_calls: bool = False
-    """A line for each call: off, because writing it costs as much as the call."""
+    api_calls: bool | None = None
+    """A line for each call. None: as the Configuration says; off without one, because writing the line costs as much
+    as the call.
+    """
 
 
 class PlaceSettings(Struct, frozen=True):
@@ -183,6 +185,8 @@ class Settings(Struct, frozen=True):
     place: PlaceSettings = PlaceSettings()
     profile: Profile = "spec"
     """Whose answers win where the published specs and Dapr 1.18 differ."""
+    configurations: tuple[Path, ...] = ()
+    """Files with Dapr's kind Configuration; later ones override earlier ones."""
     api_token: str | None = None
     """From DAPR_API_TOKEN: what callers must send as `dapr-api-token`. None: no token is required."""
 

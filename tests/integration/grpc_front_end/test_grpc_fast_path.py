@@ -66,7 +66,7 @@ def taken(here: Serving) -> list[str]:
 
 
 def without_fast_path(here: Serving) -> None:
-    here.services.wrap(lambda name, answer: answer, None)
+    here.services.arrange(lambda name, answer: answer, None)
 
 
 def in_flight(here: Serving) -> int:
@@ -228,7 +228,7 @@ async def test_a_call_that_is_given_up_is_counted_down_and_answered_no_more(meth
     store = HeldStore()
     async with serving(store) as here:
         statuses: list[int] = []
-        here.services.wrap(lambda name, answer: answer, lambda name: lambda status, seconds: statuses.append(status))
+        here.services.arrange(lambda name, answer: answer, lambda name: lambda status, seconds: statuses.append(status))
         client = await here.connect()
         stream = client.call(method, message, *([("grpc-timeout", "50m")] if how == "deadline" else []))
         await store.until_held()

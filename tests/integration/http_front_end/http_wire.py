@@ -212,7 +212,7 @@ async def serving(
     assert answer is not None
     served = getattr(answer, "__self__", None)
     if isinstance(served, HttpApi):
-        answer = observe(answer, None, Tracer(), logs_calls=False)
+        answer = observe(answer, None, Tracer())
     await server.listen([listening], answer, fast_path_of(served, limits.body) if isinstance(served, HttpApi) else None)
     here = Serving(server, listening.getsockname()[1], api)
     try:

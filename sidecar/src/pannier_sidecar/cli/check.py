@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pannier_crds.component import Component
     from pannier_crds.problems import Problem
+    from pannier_sidecar.loading.configuration_files import ConfigurationFile
     from pannier_sidecar.loading.folder import ParsedComponent, ParsedResiliency
 
 
@@ -64,14 +65,18 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Judge files and folders and print the verdicts; return 1 if there is an error."""
     output, paths = _read(arguments)
     try:
-        reading = _skip_unrelated(parse_contents(read_contents(_files(paths))), paths)
-        reading, _ = recognized(reading, ResolutionContext("", environment=environment))
+        contents = read_contents(_files(paths))
     except FolderUnreadableError as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1
+    reading = _skip_unrelated(parse_contents(contents), paths)
+    reading, _ = recognized(reading, ResolutionContext("", environment=environment))
+    configurations, reading = _take_configurations(reading, contents, environment)
     verdicts = judge(reading, namespaces_meet=not environment.get("NAMESPACE"))
+    verdicts = _in_order(dict.fromkeys([*verdicts, *_on_configurations(configurations)]))
+    fine = sum(len(file.documents) for file in configurations.values() if not file.is_wrong)
     try:
-        _print(reading, verdicts, output)
+        _print(reading, verdicts, output, fine)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -104,7 +109,34 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
         verdicts += _placed(parsed, _unanswered_references(parsed, reading.components))
     if reading.resiliencies:
         verdicts += _on_resiliencies(reading.resiliencies, components)
+    return _in_order(verdicts)
+
+
+def _in_order(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
+
+
+def _take_configurations(
+    reading: Reading, contents: Mapping[str, bytes | Problem], environment: Mapping[str, str]
+) -> tuple[dict[str, ConfigurationFile], Reading]:
+    """Return what the files with Configurations say, as a sidecar with this environment reads them, and the rest."""
+    meant = [skipped for skipped in reading.skipped if skipped.is_configuration]
+    if not meant:
+        return {}, reading
+    from pannier_sidecar.loading.configuration_files import read_file
+
+    files = {}
+    for skipped in meant:
+        content = contents[skipped.source]
+        if isinstance(content, bytes):
+            files[skipped.source] = read_file(content, environment)
+    return files, replace(reading, skipped=tuple(each for each in reading.skipped if each not in meant))
+
+
+def _on_configurations(files: Mapping[str, ConfigurationFile]) -> Iterator[Verdict]:
+    for source, file in files.items():
+        for problem in file.problems:
+            yield Verdict(source, "", problem)
 
 
 def _on_resiliencies(objects: Sequence[ParsedResiliency], components: Sequence[Component]) -> Iterator[Verdict]:
@@ -183,27 +215,29 @@ def _files(paths: Iterable[str]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
-    """Return the numbers of components and Resiliency objects without an error, of errors, and of warnings."""
+def _counts(reading: Reading, verdicts: Sequence[Verdict], besides: int) -> tuple[int, int, int]:
+    """Return the numbers of objects without an error (`besides` are not in the reading), of errors, and of
+    warnings.
+    """
     wrong = {(verdict.source, verdict.component) for verdict in verdicts if verdict.problem.is_error}
     served = [parsed for parsed in reading.components if is_served(parsed.component)]
-    fine = sum((parsed.source, parsed.component.name) not in wrong for parsed in served)
+    fine = besides + sum((parsed.source, parsed.component.name) not in wrong for parsed in served)
     fine += sum((parsed.source, parsed.resiliency.name) not in wrong for parsed in reading.resiliencies)
     errors = sum(verdict.problem.is_error for verdict in verdicts)
     return fine, errors, len(verdicts) - errors
 
 
-def _print(reading: Reading, verdicts: Sequence[Verdict], output: str) -> None:
+def _print(reading: Reading, verdicts: Sequence[Verdict], output: str, besides: int) -> None:
     if output == "json":
-        print(json.dumps(_report(reading, verdicts), indent=2, ensure_ascii=False))
+        print(json.dumps(_report(reading, verdicts, besides), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(lines(reading, verdicts)))
+        print("\n".join(lines(reading, verdicts, besides)))
 
 
-def lines(reading: Reading, verdicts: Sequence[Verdict]) -> list[str]:
+def lines(reading: Reading, verdicts: Sequence[Verdict], besides: int = 0) -> list[str]:
     """Return the verdicts, the skipped documents, and the totals."""
     skipped = [f"{skipped.source}:{skipped.line}: skipped: {skipped.why}" for skipped in reading.skipped]
-    fine, errors, warnings = _counts(reading, verdicts)
+    fine, errors, warnings = _counts(reading, verdicts, besides)
     counts = f"{_count(fine, 'component')} fine, {_count(errors, 'error')}, {_count(warnings, 'warning')}"
     return [*map(str, verdicts), *skipped, counts]
 
@@ -212,8 +246,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _report(reading: Reading, verdicts: Sequence[Verdict]) -> dict[str, object]:
-    fine, errors, warnings = _counts(reading, verdicts)
+def _report(reading: Reading, verdicts: Sequence[Verdict], besides: int) -> dict[str, object]:
+    fine, errors, warnings = _counts(reading, verdicts, besides)
     return {
         "fine": fine,
         "errors": errors,

@@ -59,6 +59,14 @@ COMPONENTS: Final = (
         "which answers to give where the specs and Dapr differ",
         placeholder="spec|dapr",
     ),
+    Flag(
+        "config",
+        read.paths,
+        "configurations",
+        "file with a Configuration of Dapr's; may be given several times; watched",
+        repeats=True,
+        placeholder="FILE",
+    ),
 )
 LISTENING: Final = (
     Flag("http-port", read.port, "listen.http_port", "port of the API", ("dapr-http-port",), placeholder="PORT"),
@@ -198,7 +206,6 @@ WITHOUT_EFFECT: Final = (
             "app-health-threshold",
             "app-token",
             "actors-disseminate-timeout",
-            "config",
             "control-plane-address",
             "control-plane-namespace",
             "control-plane-trust-domain",

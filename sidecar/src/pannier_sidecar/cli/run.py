@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pannier_sidecar.cli.runner_link import RunnerLink
+    from pannier_sidecar.loading.configuration_files import ConfigurationFiles
     from pannier_sidecar.loading.planning import Plan
     from pannier_sidecar.settings import Settings
 
@@ -63,8 +64,9 @@ def run_one(
     with starting.one_line_each():
         if parsed.command:
             check_command(parsed.command, {**environment, **launch.environment})
+        settings, configuration = starting.read_configuration(settings)
         with listening.bind(settings) as listeners:
-            run = _Run(settings, listeners, parsed.command, launch, runner)
+            run = _Run(settings, listeners, parsed.command, launch, runner, configuration)
             return run_loop(run.to_its_end(is_quiet=is_quiet))
 
 
@@ -84,7 +86,9 @@ class _Run:
         command: Sequence[str],
         launch: Launch,
         runner: RunnerLink | None,
+        configuration: ConfigurationFiles | None,
     ):
+        self._configuration = configuration
         self._settings = settings
         self._listeners = listeners
         self._command = command
@@ -94,7 +98,7 @@ class _Run:
 
     async def to_its_end(self, *, is_quiet: bool) -> int:
         """Return the exit code."""
-        sidecar = Sidecar(self._settings, self._listeners, self._source())
+        sidecar = Sidecar(self._settings, self._listeners, self._source(), self._configuration)
         plan = sidecar.read_components()
         starting.refuse_wrong_components(plan)
         ending = _Ending(sidecar)
@@ -190,7 +194,8 @@ def _welcome(settings: Settings, listeners: listening.Listeners, plan: Plan, sid
     lines = [f"Pannier {__version__} serves app '{settings.app.id}' at {base if port else path}"]
     states = sidecar.supervisor.states()
     for state in states:
-        place = "" if settings.components.folders else f", in {plan.desired[0].settings['connectionString']}"
+        is_own = not settings.components.folders and plan.desired
+        place = f", in {plan.desired[0].settings['connectionString']}" if is_own else ""
         why = f": {state.why}" if state.why else ""
         lines.append(f"  store    {state.name} ({state.type}{place}) is {state.state}{why}")
     if not states:

@@ -19,6 +19,7 @@ from pannier_sidecar.settings import MOUNTED_COMPONENTS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pannier_sidecar.loading.configuration_files import ConfigurationFiles
     from pannier_sidecar.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,12 @@ def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     starting.set_up_logs(settings, parsed)
     with starting.one_line_each():
         listening.allow_many_files()
+        settings, configuration = starting.read_configuration(settings)
         with listening.bind(settings) as listeners:
-            return run_loop(_serve(settings, listeners))
+            return run_loop(_serve(settings, listeners, configuration))
 
 
-async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
+async def _serve(settings: Settings, listeners: listening.Listeners, configuration: ConfigurationFiles | None) -> int:
     folders = settings.components.folders
     source = FolderWatch(
         folders or [MOUNTED_COMPONENTS],
@@ -50,7 +52,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
         needs_index=settings.components.needs_index,
         patience=PATIENCE,
     )
-    sidecar = Sidecar(settings, listeners, source)
+    sidecar = Sidecar(settings, listeners, source, configuration)
     plan = sidecar.read_components()
     is_dapr = settings.profile == "dapr"  # daprd ends if a component is wrong and does not set `ignoreErrors`
     if plan.duplicates:

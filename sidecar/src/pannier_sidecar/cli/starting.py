@@ -18,6 +18,7 @@ from pannier_sidecar.settings import Settings, SettingsError, check, from_enviro
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pannier_sidecar.loading.configuration_files import ConfigurationFiles
     from pannier_sidecar.loading.planning import Plan
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,31 @@ def set_up_logs(settings: Settings, parsed: Parsed) -> None:
     if parsed.without_effect:
         names = ", ".join(f"--{name}" for name in dict.fromkeys(parsed.without_effect))
         log.info("flags that have no effect here: %s", names)
+
+
+def read_configuration(settings: Settings) -> tuple[Settings, ConfigurationFiles | None]:
+    """Read the files of `--config`. Return the settings that follow from them, and the files; None if there are none.
+
+    In a pod the flag may be the name of an object, which nothing delivers yet. Raises StartError.
+    """
+    files = settings.configurations
+    if settings.place.mode == "kubernetes":
+        files = tuple(file for file in files if len(file.parts) > 1)
+        if len(files) < len(settings.configurations):
+            log.info("--config has no effect: a Configuration is not delivered by name; write the path of a file")
+    if not files:
+        return settings, None
+    # Imported here for PyYAML, and because few sidecars have a Configuration.
+    from pannier_sidecar.loading.configuration_files import ConfigurationFiles, WrongConfigurationError
+
+    source = ConfigurationFiles(files, settings.place.environment)
+    try:
+        configuration = source.read()
+    except WrongConfigurationError as wrong:
+        raise StartError(str(wrong)) from None
+    if configuration.metrics.is_enabled is False:
+        settings = settings.changed({"listen.serves_metrics": False})
+    return settings, source
 
 
 def refuse_wrong_components(plan: Plan, *, are_errors_ignored: bool = False) -> None:

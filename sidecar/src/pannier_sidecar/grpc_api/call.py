@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ..http2.headers import Headers
 from .framing import PREFIX_SIZE, first_end
-from .method import NOT_GRPC, Method
+from .method import Method
 from .status import Code, StatusError
 
 
@@ -19,7 +19,7 @@ class Call(Struct):
     headers: Headers
     since: float
     """When the request began to arrive, or when the answer last made progress."""
-    method: Method = NOT_GRPC
+    method: Method
     received: bytes | bytearray = b""
     is_whole: bool = False
     """The client has sent its whole request."""

@@ -71,7 +71,7 @@ class Calls(LimitedCalls):
         if headers.note is not None:  # an earlier call had the same block
             self._open[stream_id] = Call(stream_id, headers, self._listener.now, headers.note)
             return
-        self._open[stream_id] = call = Call(stream_id, headers, self._listener.now)
+        self._open[stream_id] = call = Call(stream_id, headers, self._listener.now, NOT_GRPC)
         if len(headers) > FEW_FIELDS:
             self._count(call, FIELD * len(headers))
         try:

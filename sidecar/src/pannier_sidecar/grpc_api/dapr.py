@@ -215,6 +215,7 @@ class SidecarMethods:
             {"daprRuntimeVersion": runtime.version, **runtime.attributes},
             messages.AppConnectionProperties(runtime.app_port or 0, runtime.app_protocol, "127.0.0.1"),
             runtime.version,
+            runtime.enabled_features,
             messages.ActorRuntime(_DISABLED, host_ready=False, placement=NO_PLACEMENT),
         )
 

@@ -5,7 +5,7 @@ compressed, and no other call of the connection has to begin first. The fast pat
 `encoding.py` decode messages, and `state/` decides about keys and writes.
 
 Every other call gets a task. So does a call that turns out to be invalid before it is begun, so that all errors are
-answered in one place. If calls are logged or traced, `Services.wrap` removes the fast path.
+answered in one place. While calls are logged or traced, `Services.arrange` removes the fast path.
 """
 
 from __future__ import annotations

@@ -226,6 +226,7 @@ class GetMetadataResponse(Struct, gc=False):
     extended_metadata: Annotated[dict[str, str], 4] = {}
     app_connection_properties: Annotated[AppConnectionProperties | None, 7] = None
     runtime_version: Annotated[str, 8] = ""
+    enabled_features: Annotated[list[str], 9] = []
     actor_runtime: Annotated[ActorRuntime | None, 10] = None
 
 

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import force_setattr
 
 from ..http2.headers import Headers
 from .fast_path import FastMethod
 
 
-class Method(Struct, frozen=True):
-    """How the calls of one method are answered."""
+class Method(Struct):
+    """How the calls of one method are answered. `Services` exchanges `answer` and `fast` in place, because connections
+    keep the methods of calls whose headers they have seen.
+    """
 
     answer: Callable[[bytes, Headers], Awaitable[bytes]]
     """Takes a message and the call's headers, and returns the answer. Raises StatusError for a status other than OK."""
@@ -30,7 +31,7 @@ class Method(Struct, frozen=True):
     """It has one answer, after which the call ends; computed."""
 
     def __post_init__(self) -> None:
-        force_setattr(self, "is_unary", not self.is_streaming and self.poll_interval is None)
+        self.is_unary = not self.is_streaming and self.poll_interval is None
 
 
 async def _no_answer(message: bytes, headers: Headers) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..runtime import not_counted
 from . import dapr, health, layotto, own_state, reflection
 from .services import Services
+from .status import failure, failure_in_daprs_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
     from ..state.errors import StateError
     from ..state.service import StateService
+    from .status import StatusError
 
 
 def serve(
@@ -29,10 +31,15 @@ def serve(
 
     `on_error` is called with each error that a call of Dapr's service or of Pannier's own is answered with.
     """
+
+    def error_mapper(error: StateError) -> StatusError:
+        on_error(error)
+        return (failure_in_daprs_words if is_exact else failure)(error)
+
     named = {
         dapr.SERVICE: dapr.methods(service, runtime, on_error, is_exact=is_exact),
         layotto.SERVICE: layotto.methods(service),
         own_state.SERVICE: own_state.methods(service, on_error, is_exact=is_exact),
     }
     named[health.SERVICE] = health.methods(runtime, [*named])
-    return Services({**named, **dict.fromkeys(reflection.SERVICES, reflection.methods([*named]))}, token)
+    return Services({**named, **dict.fromkeys(reflection.SERVICES, reflection.methods([*named]))}, token, error_mapper)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pannier_crds.digests import compare_digest
 
 from ..protobuf import MalformedMessageError, decode, encode
-from ..state.errors import StateError
+from ..state.errors import ApiNotAllowedError, StateError
 from .long_messages import SINGLE
 from .messages import GetBulkStateRequest
 from .method import Method
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from msgspec import Struct
+
+    from pannier_crds.api_lists import Api, ApiLists
 
     from ..access import AccessControl
     from ..http2.headers import Headers
@@ -34,15 +36,23 @@ if TYPE_CHECKING:
 class Services:
     """All services of a port."""
 
-    def __init__(self, services: Mapping[str, Mapping[str, Method]], token: str | None = None):
+    def __init__(
+        self,
+        services: Mapping[str, Mapping[str, Method]],
+        token: str | None = None,
+        error_mapper: Callable[[StateError], StatusError] = failure,
+    ):
         """Serve methods by service and name. With a `token`, calls must carry it in the metadata `dapr-api-token`."""
         self._methods = {
-            f"/{service}/{name}".encode(): method
+            f"/{service}/{name}".encode(): replace(method)
             for service, methods in services.items()
             for name, method in methods.items()
         }
         self._services = frozenset(services)
         self._token = token.encode() if token else None
+        self._error_mapper = error_mapper
+        self._made = {path: (method.answer, method.fast) for path, method in self._methods.items()}
+        """What each method is declared with, before anything is wrapped or refused."""
 
     def find(self, path: bytes, headers: Headers) -> Method:
         """Return the method of a path. Raises StatusError: UNIMPLEMENTED, with the name, or UNAUTHENTICATED."""
@@ -53,18 +63,38 @@ class Services:
             raise self._unknown(path.decode("latin-1"))
         return method
 
-    def wrap(self, wrapper: Callable[[str, Answer], Answer], counter: Callable[[str], Count] | None) -> None:
-        """Wrap the handler of each method; the wrapper is given the method's path, `/service/name`.
+    def arrange(
+        self,
+        wrapper: Callable[[str, Answer], Answer],
+        counter: Callable[[str], Count] | None,
+        lists: ApiLists | None = None,
+    ) -> None:
+        """Wrap the handler of each method, and refuse those that the lists of a Configuration do not permit. May be
+        called again; then calls that have begun end as they began.
 
-        `counter` returns the function that counts a method's calls on the fast path. Without `counter`, no call takes
-        it.
+        The wrapper is given the method's path, `/service/name`. `counter` returns the function that counts a method's
+        calls on the fast path. Without `counter`, no call takes it.
         """
+        denied: Mapping[str, Api] = {}
+        if lists is not None:
+            from .denied_methods import denied_methods  # few sidecars have such lists
+
+            denied = denied_methods(lists)
         for path, method in self._methods.items():
-            if method.is_unary:
-                name, fast = path.decode(), method.fast
-                if fast is not None:
-                    fast = None if counter is None else replace(fast, count=counter(name))
-                self._methods[path] = replace(method, answer=wrapper(name, method.answer), fast=fast)
+            if not method.is_unary:
+                continue
+            name, (answer, fast) = path.decode(), self._made[path]
+            if name in denied:
+                answer, fast = self._refusing(denied[name]), None
+            if fast is not None:
+                fast = None if counter is None else replace(fast, count=counter(name))
+            method.answer, method.fast = wrapper(name, answer), fast
+
+    def _refusing(self, api: Api) -> Answer:
+        async def refuse(message: bytes, headers: Headers) -> bytes:
+            raise self._error_mapper(ApiNotAllowedError(api.name, api.version, "gRPC"))
+
+        return refuse
 
     def _check_token(self, given: bytes | None) -> None:
         if given is None:

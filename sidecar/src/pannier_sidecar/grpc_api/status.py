@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib import parse
 
 from ..protobuf import encode
-from ..state.errors import EmptyKeyError, StoreNotFoundError
+from ..state.errors import ApiNotAllowedError, EmptyKeyError, StoreNotFoundError
 from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def failure(error: StateError) -> StatusError:
 
 def failure_in_daprs_words(error: StateError) -> StatusError:
     """Return the status with the message of Dapr 1.18. The advice is in a detail, if the error has details."""
+    if isinstance(error, ApiNotAllowedError):
+        return _of_http(Code.UNIMPLEMENTED, 501, "Not Implemented", "requested endpoint is not available")
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
     message = error.message if error.dapr_message is None else error.dapr_message
     reason = error.dapr_reason or error.reason or error.dapr_code or error.code
@@ -84,10 +86,13 @@ def _failure(code: int, message: str, details: Iterable[Struct]) -> StatusError:
 
 def unauthenticated(why: str) -> StatusError:
     """Return the failure of a call whose API token is missing or wrong, in Dapr's words."""
-    info = ErrorInfo("Unauthorized", "dapr.io", {"http.code": "401", "http.error_message": why})
-    details = [AnyValue(TYPES + "ErrorInfo", encode(info))]
-    status = RpcStatus(Code.UNAUTHENTICATED, "Unauthorized", details)
-    return StatusError(Code.UNAUTHENTICATED, "Unauthorized", encode(status))
+    return _of_http(Code.UNAUTHENTICATED, 401, "Unauthorized", why)
+
+
+def _of_http(code: Code, http_code: int, words: str, why: str) -> StatusError:
+    """Return a failure as Dapr makes it of a status of HTTP."""
+    info = ErrorInfo(words, "dapr.io", {"http.code": str(http_code), "http.error_message": why})
+    return _failure(code, words, [info])
 
 
 def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struct]:

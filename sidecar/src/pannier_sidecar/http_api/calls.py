@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from pannier_crds.digests import compare_digest
 from pannier_crds.folder import STATUS_KEY_HEADER
 
 from ..runtime import NO_PLACEMENT, not_counted
-from ..state.errors import MalformedRequestError, OperationFailedError, StateError
+from ..state.errors import ApiNotAllowedError, MalformedRequestError, OperationFailedError, StateError
 from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
@@ -37,6 +38,8 @@ from .secrets import SecretCalls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from pannier_crds.api_lists import Api, ApiLists
 
     from ..runtime import Runtime
     from ..state.items_in_flight import Share
@@ -80,7 +83,9 @@ class HttpApi:
         self._deleted = Answer(profile.deleted)
         self._key_calls = KeyCalls(service, profile)
         secrets = SecretCalls(runtime)
-        self._handlers: dict[Operation, Handler] = {
+        self.denied: dict[Operation, Api] = {}
+        """The operations that are refused; see `restrict`."""
+        self._every_handler: dict[Operation, Handler] = {
             Operation.GET: self._get,
             Operation.SAVE: self._sharing(self._save, likely_items),
             Operation.DELETE: self._delete,
@@ -101,6 +106,20 @@ class HttpApi:
             Operation.SHUTDOWN: self._shutdown,
             Operation.DOCUMENTATION: self._documentation,
         }
+        self._handlers = self._every_handler
+
+    def restrict(self, lists: ApiLists) -> None:
+        """From now on refuse the operations that the lists of a Configuration do not permit."""
+        from .operations import denied_operations  # few sidecars have such lists
+
+        self.denied = denied_operations(paths_of(self.profile), lists)
+        refused = {operation: partial(self._refuse, api) for operation, api in self.denied.items()}
+        self._handlers = {**self._every_handler, **refused}
+
+    async def _refuse(self, api: Api, call: Call, *texts: str | None) -> Answer:
+        if self.profile.invokes_apps:
+            return self._unknown(call.method, call.path)
+        raise ApiNotAllowedError(api.name, api.version, "HTTP")
 
     async def answer(self, call: Call, *, is_public: bool = False) -> Answer:
         """Return the answer to any request; errors of callers, stores and components become answers and are not raised.
@@ -370,6 +389,7 @@ def describe(runtime: Runtime) -> dict[str, Any]:
     return {
         "id": runtime.app_id,
         "runtimeVersion": runtime.version,
+        **({"enabledFeatures": runtime.enabled_features} if runtime.enabled_features else {}),
         "components": runtime.described_components(),
         "extended": {"daprRuntimeVersion": runtime.version, **runtime.attributes},
         "appConnectionProperties": app,

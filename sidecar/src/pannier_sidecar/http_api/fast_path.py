@@ -6,7 +6,7 @@ once, after httptools had parsed them, that these fields have no effect. The fas
 answers. It saves the parser, a task, and the layers that would do nothing.
 
 Every other request goes the general way from its first byte. So does a request that turns out to be invalid before its
-call is begun. `app.py` makes no fast path if calls are logged or traced.
+call is begun. `front_ends.py` uses none while calls are logged or traced.
 """
 
 from __future__ import annotations
@@ -208,6 +208,10 @@ class FastPath:
                 del known[next(iter(known))]
             known[fields] = None
 
+    def forget_routes(self) -> None:
+        """Find each route again, because other operations may be refused now."""
+        self._routes.clear()
+
     async def see_through(self, call: FastCall, rest: Awaitable[Any]) -> Answer:
         """Return the answer to a call that needs more than one request to its store."""
         answer = await self._api.answer_of(rest, call.route.answer_to)
@@ -222,7 +226,7 @@ class FastPath:
         path += key or b""
         found = self._api.paths.find(method, path)
         operation = None if found is None else self._operations.get(found[0].operation)
-        if found is None or operation is None:
+        if found is None or operation is None or found[0].operation in self._api.denied:
             return None
         store = found[1][0]
         self._service.directory.find(store)  # raises if there is no such store, so that no route is kept

@@ -32,7 +32,10 @@ class HttpServer(Server):
         sockets: Iterable[socket.socket],
         answer: Callable[[Call], Awaitable[Answer]],
         fast_path: FastPath | None = None,
-    ) -> None:
-        """Serve bound sockets (TCP or Unix) with `answer`. May be called again for other ports."""
+    ) -> HttpListener:
+        """Serve bound sockets (TCP or Unix) with `answer`, and return their listener, whose `answer` and `fast_path`
+        may be exchanged. May be called again for other ports.
+        """
         listener = HttpListener(answer, self._limits, fast_path, budget=self._budget)
         await self.serve(sockets, listener, lambda: HttpConnection(listener))
+        return listener

@@ -103,6 +103,8 @@ class SkippedDocument(Struct, frozen=True):
     source: str
     line: int
     why: str
+    is_configuration: bool = False
+    """It is a Configuration, which takes effect by a flag."""
 
 
 class Reading(Struct, frozen=True):
@@ -179,7 +181,8 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
         for document in documents:
             why = document.why_skipped
             if why is not None:
-                skipped.append(SkippedDocument(source, document.line_of("kind"), why))
+                is_configuration = document.is_configuration
+                skipped.append(SkippedDocument(source, document.line_of("kind"), why, is_configuration))
                 continue
             if document.is_resiliency:
                 try:
@@ -289,13 +292,18 @@ class FolderWatch:
 
     def _current_signature(self) -> Signature:
         versions = (folder / name for folder in self._folders for name in (VERSION_FILE, INDEX_FILE))
-        return tuple(_stat(path) for path in (*self._files(), *versions, *self._further))
+        return signature_of((*self._files(), *versions, *self._further))
 
     def _digest_of(self, contents: Mapping[str, bytes | Problem]) -> bytes:
         digest = blake2b()
         for source, content in contents.items():
             digest.update(repr((source, content)).encode("utf-8", "surrogateescape"))
         return digest.digest()
+
+
+def signature_of(files: Iterable[Path]) -> Signature:
+    """Return what differs when one of the files has changed."""
+    return tuple(map(_stat, files))
 
 
 def _stat(path: Path) -> tuple[str, int, int, int]:

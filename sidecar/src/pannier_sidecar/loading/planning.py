@@ -143,7 +143,7 @@ def plan(
     `keys_as_written` also accepts key schemes that may collide with another app's, so that their data can be moved.
     `remote` keeps secret stores on other machines open; without it, components that refer to them wait.
     """
-    served = {desired.name: desired for desired in serving}
+    served = {desired.name: desired for desired in serving if not context.denies(desired.component)}
     awaited: tuple[str, ...] = ()
     if any(has_foreign_type(parsed.component) for parsed in reading.components):
         from pannier_sidecar.loading.plugging import recognized  # few sidecars have pluggable components
@@ -250,10 +250,15 @@ class _Planning:
 
     def sees(self, parsed: ParsedComponent) -> bool:
         component = parsed.component
-        if component.is_visible_to(self._context.app_id, self._context.namespace):
+        why = ""
+        if not component.is_visible_to(self._context.app_id, self._context.namespace):
+            why = _why_hidden(component, self._context)
+        elif self._context.denies(component):
+            why = f"it exists, but spec.components.deny of the Configuration forbids {quoted(component.type)}"
+            self._warnings.append(f"{parsed.source}: {component.name} is not used: {why}")
+        if not why:
             return True
         if component.is_state_store:
-            why = _why_hidden(component, self._context)
             self._hidden.append(Hidden(component.name, component.type, component.version, why))
         return False
 

@@ -15,7 +15,7 @@ from pannier_sidecar.loading.local_secrets import is_reserved
 from pannier_sidecar.secret_reader import SecretMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pannier_crds.component import Component, MetadataItem
     from pannier_sidecar.loading.secrets import SecretStores
@@ -48,6 +48,8 @@ class ResolutionContext:
     """As in daprd, an invalid component without `ignoreErrors` ends the sidecar, and Pannier's own defaults are not
     used.
     """
+    denies: Callable[[Component], bool] = field(default=lambda component: False, compare=False)
+    """Returns whether the Configuration forbids a component."""
     run: bytes = field(default_factory=lambda: os.urandom(16))
     """Seed of `{uuid}`: different in each process, but the same at each reading, so that stores stay open."""
 

@@ -21,6 +21,7 @@ from pannier_sidecar.state.retries import never_short
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pannier_crds.component import Component
     from pannier_sidecar.loading.resolving import ResolutionContext
     from pannier_sidecar.loading.secrets import SecretStores
     from pannier_sidecar.state.directory import ServedStore
@@ -43,9 +44,11 @@ class StoreSupervisor:
         context: ResolutionContext,
         observer: OpeningObserver,
         *,
-        poll_interval: float,
+        poll_interval: float | None,
     ):
-        """Take the components from a watched folder, or from a reading that never changes."""
+        """Take the components from a watched folder, or from a reading that never changes. Without `poll_interval`,
+        changes count only when `reload` is called.
+        """
         self._watch = source if isinstance(source, FolderWatch) else None
         self._fixed = source if isinstance(source, Reading) else Reading()
         # Without files there is nothing that daprd could reject.
@@ -116,6 +119,11 @@ class StoreSupervisor:
     def reload(self) -> None:
         """Read the components now, even if no file has changed. Does nothing without a folder."""
         self._reload_requested.set()
+
+    def deny(self, denies: Callable[[Component], bool]) -> None:
+        """Use no components that `denies` forbids, from now on."""
+        self._context = replace(self._context, denies=denies)
+        self._plan_again()
 
     def states(self) -> list[ComponentState]:
         """Return the state of every component, sorted by name."""

@@ -39,15 +39,20 @@ AnswerT = TypeVar("AnswerT", bound=ObservedAnswer)
 
 
 def observe(
-    answer: Callable[[CallT], Awaitable[AnswerT]], metrics: Metrics | None, tracer: Tracer, *, logs_calls: bool
+    answer: Callable[[CallT], Awaitable[AnswerT]],
+    metrics: Metrics | None,
+    tracer: Tracer,
+    shown_in_log: Callable[[CallT], str] | None = None,
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
-    """Wrap `answer` with metrics, tracing and the access log."""
+    """Wrap `answer` with metrics, tracing and, with `shown_in_log`, the access log. That returns how a call is shown;
+    an empty text leaves it out.
+    """
     observed = _tracing_middleware(answer, tracer) if tracer.is_exporting else answer
     if metrics is not None:
         observed = _metrics_middleware(observed, metrics, None if tracer.is_exporting else tracer)
     elif not tracer.is_exporting:
         observed = _propagation_middleware(observed, tracer)
-    return _logging_middleware(observed) if logs_calls else observed
+    return observed if shown_in_log is None else _logging_middleware(observed, shown_in_log)
 
 
 def _metrics_middleware(
@@ -66,13 +71,21 @@ def _metrics_middleware(
     return counted
 
 
-def _logging_middleware(answer: Callable[[CallT], Awaitable[AnswerT]]) -> Callable[[CallT], Awaitable[AnswerT]]:
+def method_and_path(call: ObservedCall) -> str:
+    """Return how a call is shown in the log unless something else is asked for."""
+    return f"{call.method.decode('latin-1')} {call.path.decode('latin-1')}"
+
+
+def _logging_middleware(
+    answer: Callable[[CallT], Awaitable[AnswerT]], shown_in_log: Callable[[CallT], str]
+) -> Callable[[CallT], Awaitable[AnswerT]]:
     async def logged(call: CallT) -> AnswerT:
         started = perf_counter()
         answered = await answer(call)
         taken = (perf_counter() - started) * 1000
-        method, path = call.method.decode("latin-1"), call.path.decode("latin-1")
-        log.info("HTTP API called: %s %s -> %d in %.2f ms", method, path, answered.status, taken)
+        shown = shown_in_log(call)
+        if shown:
+            log.info("HTTP API called: %s -> %d in %.2f ms", shown, answered.status, taken)
         return answered
 
     return logged

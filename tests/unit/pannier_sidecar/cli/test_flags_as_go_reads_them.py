@@ -111,8 +111,8 @@ def test_an_invalid_value_is_refused_with_the_flag_and_advice(flag, text):
 
 
 def test_daprds_flags_without_effect_are_taken_and_listed():
-    parsed = parse(["--config", "x", "--enable-mtls", "--placement-host-address=a:1"])
-    assert parsed.without_effect == ["config", "enable-mtls", "placement-host-address"]
+    parsed = parse(["--kubeconfig", "x", "--enable-mtls", "--placement-host-address=a:1"])
+    assert parsed.without_effect == ["kubeconfig", "enable-mtls", "placement-host-address"]
     assert parsed.changes == {}
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from unit.tables import each_row
 
-from pannier_sidecar.observing.http_calls import observe
+from pannier_sidecar.observing.http_calls import method_and_path, observe
 from pannier_sidecar.observing.metrics import Metrics
 from pannier_sidecar.observing.traceparent import parse
 from pannier_sidecar.observing.tracing import ExportingTracer, Tracer, make_tracer
@@ -64,7 +64,7 @@ def a_call(**headers: str) -> SimpleNamespace:
 
 @pytest.mark.parametrize("metrics", [None, Metrics("shop")])
 async def test_without_an_exporter_the_context_is_returned(metrics):
-    seen = observe(answer, metrics, Tracer(), logs_calls=False)
+    seen = observe(answer, metrics, Tracer())
     answered = await seen(a_call(traceparent=CONTEXT, tracestate="a=b"))
     assert answered.headers == ((b"etag", b"1"), (b"traceparent", CONTEXT.encode()), (b"tracestate", b"a=b"))
     assert ANSWER.headers == ((b"etag", b"1"),)  # answers are shared
@@ -72,12 +72,12 @@ async def test_without_an_exporter_the_context_is_returned(metrics):
 
 @pytest.mark.parametrize("context", ["nonsense", CONTEXT + "\r\nx: y"])
 async def test_a_wrong_context_is_dropped(context):
-    answered = await observe(answer, None, Tracer(), logs_calls=False)(a_call(traceparent=context))
+    answered = await observe(answer, None, Tracer())(a_call(traceparent=context))
     assert answered is ANSWER
 
 
 async def test_a_call_without_a_context_costs_no_copy():
-    assert await observe(answer, Metrics("shop"), Tracer(), logs_calls=False)(a_call()) is ANSWER
+    assert await observe(answer, Metrics("shop"), Tracer())(a_call()) is ANSWER
 
 
 async def test_a_failing_call_fails_as_before():
@@ -85,7 +85,7 @@ async def test_a_failing_call_fails_as_before():
         raise RuntimeError("a defect")
 
     with pytest.raises(RuntimeError):
-        await observe(fails, Metrics("shop"), Tracer(), logs_calls=True)(a_call())
+        await observe(fails, Metrics("shop"), Tracer(), method_and_path)(a_call())
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_spans_reach_the_collector_and_continue_the_trace(collector, monke
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
     tracer = make_tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}, "shop")
     assert isinstance(tracer, ExportingTracer)
-    seen = observe(answer, None, tracer, logs_calls=False)
+    seen = observe(answer, None, tracer)
     answered = await seen(a_call(traceparent=CONTEXT, tracestate="a=b"))
     await seen(a_call())
     tracer.close()

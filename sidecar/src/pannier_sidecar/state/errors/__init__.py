@@ -19,6 +19,7 @@
     ├── MalformedRequestError
     │   ├── EmptyKeyError, IllegalKeyError
     │   └── TooManyItemsError
+    ├── ApiNotAllowedError            a Configuration does not permit the call
     ├── OverloadedError               other calls use what the sidecar can do
     ├── UnknownOperationError
     │   └── UnknownActorOperationError
@@ -28,7 +29,7 @@
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
     ├── MalformedQueryError           it cannot be read, or would look through too much
     ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
-    ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError
+    ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError, SecretDeniedError
     ├── SecretFailedError             a secret store could not answer
     │   └── SecretNotFoundError, SecretStoreUnavailableError
     └── OperationFailedError          a get, save, delete ... that reached its store and failed there
@@ -44,6 +45,7 @@ from __future__ import annotations
 from .codes import GrpcCode
 from .of_calls import (
     ActorStoreMissingError,
+    ApiNotAllowedError,
     EmptyKeyError,
     IllegalKeyError,
     ListingNotSupportedError,
@@ -70,6 +72,7 @@ from .of_operations import (
     TransactionFailedError,
 )
 from .of_secrets import (
+    SecretDeniedError,
     SecretFailedError,
     SecretNotFoundError,
     SecretStoreNotFoundError,
@@ -99,6 +102,7 @@ from .of_stores import (
 __all__ = [
     "ActorOperationFailedError",
     "ActorStoreMissingError",
+    "ApiNotAllowedError",
     "BulkGetFailedError",
     "CircuitOpenError",
     "ETagMismatchError",
@@ -122,6 +126,7 @@ __all__ = [
     "QueryNotSupportedError",
     "READ_FIRST",
     "ReservedActorTypeError",
+    "SecretDeniedError",
     "SecretFailedError",
     "SecretNotFoundError",
     "SecretStoreNotFoundError",

@@ -58,6 +58,18 @@ class MalformedRequestError(StateError):
     grpc_code = GrpcCode.INVALID_ARGUMENT
 
 
+class ApiNotAllowedError(StateError):
+    """The lists of a Configuration do not permit the call. Over HTTP, Dapr answers as if there were no such path."""
+
+    code = "ERR_API_NOT_ALLOWED"
+    http_status = 403
+    grpc_code = GrpcCode.PERMISSION_DENIED
+
+    def __init__(self, api: str, version: str, protocol: str) -> None:
+        what = f"the API '{api}' ({version}) is not allowed over {protocol}"
+        super().__init__(what, "spec.api of the sidecar's Configuration has the lists of what is")
+
+
 class EmptyKeyError(MalformedRequestError):
     """An item has no key; `where` says which."""
 

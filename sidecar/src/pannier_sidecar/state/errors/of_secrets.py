@@ -32,6 +32,19 @@ class SecretStoreNotFoundError(StateError):
         super().__init__(f"failed finding secret store with key {store}", advice)
 
 
+class SecretDeniedError(StateError):
+    """The Configuration does not let the app read this secret."""
+
+    code = "ERR_PERMISSION_DENIED"
+    http_status = 403
+    grpc_code = GrpcCode.PERMISSION_DENIED
+    has_dapr_grpc_details = False
+
+    def __init__(self, store: str, name: str) -> None:
+        what = f'access denied by policy to get "{name}" from "{store}"'
+        super().__init__(what, "spec.secrets.scopes of the sidecar's Configuration says which secrets may be read")
+
+
 class SecretFailedError(StateError):
     """A secret store could not answer; `why` is in Pannier's words."""
 

@@ -1,0 +1,66 @@
+"""What a Configuration calls the operations: the APIs in its lists, and names for the log. Imported only with one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.api_lists import Api
+
+from ..state.errors import StateError
+from .paths import Operation, tidied
+
+if TYPE_CHECKING:
+    from pannier_crds.api_lists import ApiLists
+
+    from .messages import Call
+    from .paths import Path, PathTree
+
+NAMES: Final = {
+    Operation.GET: "GetState",
+    Operation.SAVE: "SaveState",
+    Operation.DELETE: "DeleteState",
+    Operation.BULK_GET: "GetBulkState",
+    Operation.TRANSACT: "ExecuteStateTransaction",
+    Operation.KEYS: "ListKeys",
+    Operation.BULK_DELETE: "DeleteBulk",
+    Operation.QUERY: "QueryStateAlpha1",
+    Operation.GET_ACTOR_STATE: "GetActorState",
+    Operation.TRANSACT_ACTOR_STATE: "ExecuteActorStateTransaction",
+    Operation.DELETE_ACTOR_STATE: "DeleteActorState",
+    Operation.GET_SECRET: "GetSecret",
+    Operation.GET_SECRETS: "GetBulkSecret",
+    Operation.METADATA: "GetMetadata",
+    Operation.SET_METADATA: "SetMetadata",
+    Operation.HEALTHZ: "Healthz",
+    Operation.HEALTHZ_OUTBOUND: "HealthzOutbound",
+    Operation.SHUTDOWN: "Shutdown",
+    Operation.DOCUMENTATION: "Documentation",
+}
+"""The operations as Dapr's log names them, and its gRPC methods are called."""
+_ADDITIONS: Final = frozenset({Operation.KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE})
+"""Operations that Dapr does not have."""
+
+
+def denied_operations(paths: tuple[Path, ...], lists: ApiLists) -> dict[Operation, Api]:
+    """Return the operations that the lists of a Configuration do not permit over HTTP, and the APIs of these.
+
+    An operation on the default store is permitted if it is on a store that is named.
+    """
+    denied: dict[Operation, Api] = {}
+    for path in paths:
+        version, _, route = path.template[1:].partition("/")
+        name, version = route.partition("/")[0], version.replace(".0", "").replace("-", "")
+        api = Api(name, version, route, is_addition=path.operation in _ADDITIONS)
+        is_meant = path.operation is not Operation.DOCUMENTATION and not path.is_for_default_store
+        if is_meant and not lists.permits(api, "http"):
+            denied[path.operation] = api
+    return denied
+
+
+def name_of(paths: PathTree, call: Call) -> str:
+    """Return the name of a call's operation, without store and key; `other` if it is none."""
+    try:
+        found = paths.find(call.method, tidied(call.path))
+    except StateError:
+        found = None
+    return "other" if found is None else NAMES[found[0].operation]

@@ -1,0 +1,166 @@
+"""Reads the Configuration of the files that `--config` names, and reads it again when they change.
+
+The last one that was right stays in effect while a changed file is wrong. Imported only with such a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pannier_crds.configuration import KIND, Configuration, merged
+from pannier_crds.manifests import Document, read_documents
+from pannier_crds.problems import InvalidManifestError, Problem, error
+from pannier_sidecar.loading.environment_in_text import Expanded, expand
+from pannier_sidecar.loading.folder import read_contents, signature_of
+from pannier_sidecar.loading.half_written import PATIENCE, WholeFiles
+from pannier_sidecar.loading.states import place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class WrongConfigurationError(Exception):
+    """The files cannot be used; the text has a line for each mistake."""
+
+
+class ConfigurationFile(Struct, frozen=True):
+    """What one file says."""
+
+    documents: tuple[Document, ...] = ()
+    """Its Configurations."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong and what is doubtful, with lines."""
+
+    @property
+    def is_wrong(self) -> bool:
+        return any(problem.is_error for problem in self.problems)
+
+
+def read_file(content: bytes, environment: Mapping[str, str]) -> ConfigurationFile:
+    """Read the Configurations of a file, and judge them. Documents of other kinds are left out."""
+    expanded = Expanded("")
+    if b"$" in content:
+        with suppress(UnicodeDecodeError):  # which the reader reports
+            expanded = expand(content.decode(), environment)
+    documents = read_documents(expanded.text or content)
+    meant = [document for document in documents if document.is_configuration or document.root is None]
+    if not meant:
+        meant = documents[:1]  # its kind is wrong, which is said as for any other field
+    if not meant:
+        advice = f"write a {KIND}, or leave out the flag"
+        return ConfigurationFile(problems=(replace(error("", "there is nothing in the file", advice), line=1),))
+    problems = [*expanded.remarks]
+    for document in meant:
+        problems += map(expanded.without_values, _judge(document))
+    return ConfigurationFile(tuple(meant), tuple(problems))
+
+
+def _judge(document: Document) -> list[Problem]:
+    try:
+        return document.place((*document.remarks, *document.read_configuration().remarks))
+    except InvalidManifestError as invalid:
+        return [*document.place(document.remarks), *invalid.problems]
+
+
+class ConfigurationFiles:
+    """The files of one sidecar, and the Configuration that is in effect."""
+
+    def __init__(self, files: Sequence[Path], environment: Mapping[str, str]):
+        """Nothing is read yet. Later files override earlier ones."""
+        self._files = tuple(dict.fromkeys(files))
+        self._environment = environment
+        self._whole = WholeFiles(PATIENCE)
+        self._signature: object = None
+        self._contents: Mapping[str, bytes | Problem] = {}
+        self._warned: set[str] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self.current = Configuration()
+        self.on_change: Callable[[Configuration, Configuration], None] | None = None
+        """Called with the Configuration that was in effect, and with the one that is from now on."""
+
+    def read(self) -> Configuration:
+        """Read the files for the first time. Raises WrongConfigurationError."""
+        self._signature = signature_of(self._files)
+        self._contents = self._whole.of(self._read(), monotonic())
+        self.current = self._parse(self._contents)
+        return self.current
+
+    def start(self, poll_interval: float) -> None:
+        """Begin to look for changes, each `poll_interval` seconds. Call within the event loop."""
+        self._watching = asyncio.create_task(self._watch(poll_interval), name="watch the Configuration")
+
+    async def stop(self) -> None:
+        """Look for changes no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _watch(self, poll_interval: float) -> None:
+        while True:
+            await asyncio.sleep(poll_interval)
+            try:
+                await self._look()
+            except Exception:
+                log.exception("a change of the Configuration was not applied because of a bug in Pannier")
+
+    async def _look(self) -> None:
+        signature = signature_of(self._files)
+        if signature == self._signature and not self._whole.is_waiting:
+            return
+        found = await asyncio.to_thread(self._read)
+        if signature_of(self._files) != signature:
+            return  # somebody is writing: the next look sees more
+        self._signature = signature
+        contents = self._whole.of(found, monotonic(), self._swapped())
+        if contents == self._contents:
+            return
+        self._contents = contents
+        try:
+            changed = self._parse(contents)
+        except WrongConfigurationError as wrong:
+            for line in str(wrong).splitlines():
+                log.error("refused: %s", line)
+            log.error("the Configuration stays as it was, until it is corrected")
+            return
+        before, self.current = self.current, changed
+        if changed != before and self.on_change is not None:
+            self.on_change(before, changed)
+
+    def _read(self) -> dict[str, bytes | Problem]:
+        return read_contents(file for file in self._files if file.exists())
+
+    def _swapped(self) -> set[str]:
+        """Return the folders in which the kubelet exchanges all files at once."""
+        return {str(file.parent) for file in self._files if (file.parent / "..data").is_symlink()}
+
+    def _parse(self, contents: Mapping[str, bytes | Problem]) -> Configuration:
+        manifests: list[Mapping[str, object]] = []
+        wrong: list[str] = []
+        for file in self._files:
+            content = contents.get(str(file), error("", "there is no such file", "correct --config"))
+            if isinstance(content, Problem):
+                read = ConfigurationFile(problems=(content,))
+            else:
+                read = read_file(content, self._environment)
+            wrong += [place(str(file), problem) for problem in read.problems if problem.is_error]
+            self._warn(str(file), read.problems)
+            manifests += [document.manifest for document in read.documents]
+        if wrong:
+            raise WrongConfigurationError("\n".join(wrong))
+        return Configuration.from_manifest(merged(manifests))
+
+    def _warn(self, source: str, problems: Sequence[Problem]) -> None:
+        for line in (place(source, problem) for problem in problems if not problem.is_error):
+            if line not in self._warned:
+                self._warned.add(line)
+                log.warning("%s", line)

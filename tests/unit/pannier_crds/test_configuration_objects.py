@@ -1,0 +1,253 @@
+"""A Configuration is read with Dapr's defaults and meanings, and each mistake has one line that names the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from unit.tables import each_row
+
+from pannier_crds.api_lists import Api
+from pannier_crds.component import Component
+from pannier_crds.configuration import ApiLogging, Configuration, merged
+from pannier_crds.manifests import read_documents
+from pannier_crds.problems import InvalidManifestError
+from pannier_crds.secret import Secret
+from pannier_crds.tracing_options import Header, Otel
+
+PUBLISHED = """
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata:
+  name: daprConfig
+  namespace: default
+spec:
+  tracing:
+    samplingRate: "1"
+    stdout: true
+    otel:
+      endpointAddress: otel.example.com:4317
+      isSecure: false
+      protocol: grpc
+      headers: "api-key=letmein, x-b=2"
+      timeout: 2000
+    zipkin:
+      endpointAddress: http://zipkin.default.svc.cluster.local:9411/api/v2/spans
+  metric:
+    enabled: false
+    recordErrorCodes: true
+    latencyDistributionBuckets: [1, 10, 100]
+  metrics:
+    enabled: true
+    rules:
+      - name: dapr_runtime_service_invocation_req_sent_total
+        labels:
+          - name: method
+            regex:
+              "orders/": "orders/.+"
+    http: {increasedCardinality: false, pathMatching: [/orders], excludeVerbs: true}
+  httpPipeline:
+    handlers:
+      - {name: oauth2, type: middleware.http.oauth2}
+  secrets:
+    scopes:
+      - storeName: localstore
+        allowedSecrets: ["redis-password"]
+      - {storeName: vault, defaultAccess: Deny}
+      - {storeName: env, deniedSecrets: [a, b]}
+  components:
+    deny: [state.redis, bindings.smtp, state.in-memory/v2]
+  accessControl: {defaultAction: deny}
+  features:
+    - {name: ActorStateTTL, enabled: true}
+    - {name: HotReload, enabled: false}
+  logging:
+    apiLogging: {enabled: true, obfuscateURLs: true, omitHealthChecks: true}
+  api:
+    allowed:
+      - {name: state, version: v1.0, protocol: http}
+      - {name: state, version: v1, protocol: grpc}
+    denied:
+      - {name: "state/{storeName}/transaction", version: v1.0, protocol: HTTP}
+"""
+
+
+def test_dapr_s_own_example_is_read():
+    (document,) = read_documents(PUBLISHED)
+    read = document.read_configuration()
+    assert (read.name, read.namespace) == ("daprConfig", "default")
+    assert read.tracing.sampling_rate == 1.0
+    headers = (Header("api-key", Secret("letmein")), Header("x-b", Secret("2")))
+    assert read.tracing.otel == Otel("otel.example.com:4317", "grpc", False, headers, 2.0)
+    assert read.tracing.zipkin == "http://zipkin.default.svc.cluster.local:9411/api/v2/spans"
+    metrics = read.metrics
+    assert (metrics.is_enabled, metrics.records_error_codes, metrics.buckets_ms) == (True, True, (1, 10, 100))
+    assert (metrics.has_path_label, metrics.has_method_label) == (False, False)
+    (rule,) = metrics.rules
+    assert (rule.metric, rule.label, rule.pattern.pattern, rule.replacement) == (
+        *("dapr_runtime_service_invocation_req_sent_total", "method"),
+        *("orders/.+", "orders/"),
+    )
+    assert read.api_logging == ApiLogging(True, True, True)
+    assert (read.enabled_features, read.reloads) == (["ActorStateTTL"], False)
+    assert "letmein" not in repr(read)
+    fields = {problem.field for problem in document.place(read.remarks)}
+    assert {
+        "spec.accessControl",
+        "spec.httpPipeline",
+        "spec.tracing.stdout",
+        "spec.metrics.http.pathMatching",
+    } <= fields
+
+
+def test_an_empty_one_changes_nothing():
+    read = made()
+    assert read == Configuration(name="c")
+    assert read.reloads and read.api.permits(Api("state"), "http") and not read.remarks
+
+
+def manifest(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": "c"}, "spec": spec}
+
+
+def made(**spec: Any) -> Configuration:
+    return Configuration.from_manifest(manifest(**spec))
+
+
+def rule(name: str, version: str = "v1", protocol: str = "http") -> dict[str, str]:
+    return {"name": name, "version": version, "protocol": protocol}
+
+
+STATE = Api("state", route="state/{store}/{key}")
+BULK = Api("state", route="state/{store}/bulk")
+QUERY = Api("state", "v1alpha1", "state/{store}/query")
+KEYS = Api("state", "v1alpha1", "state/{store}/keys", is_addition=True)
+HEALTH = Api("healthz", route="healthz")
+
+
+@each_row(
+    ("lists", "protocol", "permitted", "refused"),
+    [
+        ({}, "http", [STATE, BULK, QUERY, KEYS, HEALTH], []),
+        ({"allowed": [rule("state")]}, "http", [STATE, BULK, HEALTH], [QUERY, KEYS, Api("metadata")]),
+        ({"allowed": [rule("state", "v1.0")]}, "http", [STATE, BULK], [QUERY]),
+        ({"allowed": [rule("state", "v1.0-alpha1")]}, "http", [QUERY, KEYS], [STATE]),
+        ({"allowed": [rule("state")]}, "grpc", [STATE, Api("metadata")], []),
+        ({"allowed": [rule("state", protocol="GRPC")]}, "grpc", [STATE, HEALTH], [Api("metadata"), QUERY]),
+        ({"denied": [rule("state")]}, "http", [QUERY, Api("actors")], [STATE, BULK, KEYS]),
+        ({"denied": [rule("state", "v1alpha1")]}, "http", [STATE], [QUERY, KEYS]),
+        ({"allowed": [rule("state")], "denied": [rule("state")]}, "http", [], [STATE]),
+        ({"denied": [rule("healthz")]}, "http", [HEALTH], []),
+        # The beginning of a route, over HTTP only; parameters may be called anything.
+        ({"denied": [rule("state/{storeName}/bulk", "v1.0")]}, "http", [STATE], [BULK]),
+        ({"allowed": [rule("/state/{x}/bulk", "v1.0")]}, "http", [BULK], [STATE, QUERY]),
+        ({"denied": [rule("state/{storeName}/bulk", protocol="grpc")]}, "grpc", [Api("state")], []),
+        # A list of which no rule can be followed does not open everything.
+        ({"allowed": [rule("jobs", protocol="grpc")]}, "grpc", [HEALTH], [Api("state")]),
+        ({"allowed": [rule("another-thing", protocol="grpc")]}, "grpc", [], [Api("state")]),
+        # Without a protocol a rule is for both.
+        ({"denied": [{"name": "state", "version": "v1"}]}, "http", [QUERY], [STATE]),
+        ({"denied": [{"name": "state", "version": "v1"}]}, "grpc", [], [Api("state")]),
+    ],
+)
+def test_lists_of_apis_permit_and_refuse(lists, protocol, permitted, refused):
+    read = made(api=lists).api
+    assert [api for api in (*permitted, *refused) if read.permits(api, protocol)] == permitted
+
+
+def test_dapr_ignores_a_rule_without_protocol_and_a_warning_says_so():
+    read = made(api={"denied": [{"name": "state", "version": "v1"}]})
+    assert read.api.as_dapr_reads().permits(STATE, "http")
+    (remark,) = read.remarks
+    assert remark.field == "spec.api.denied[0].protocol" and "Dapr, and profile dapr, ignore it" in remark.message
+
+
+@each_row(
+    ("scope", "readable"),
+    [
+        ({}, "abc"),
+        ({"defaultAccess": "deny"}, ""),
+        ({"defaultAccess": "deny", "allowedSecrets": ["a"]}, "a"),
+        ({"allowedSecrets": ["a"], "deniedSecrets": ["a", "b"]}, "a"),
+        ({"deniedSecrets": ["a"]}, "bc"),
+        ({"defaultAccess": "DENY", "deniedSecrets": ["a"]}, ""),
+    ],
+)
+def test_scopes_of_secrets(scope, readable):
+    scopes = made(secrets={"scopes": [{"storeName": "s", **scope}]}).secret_scopes
+    assert "".join(name for name in "abc" if scopes["s"].permits(name)) == readable
+
+
+@each_row(
+    ("denied", "component", "is_denied"),
+    [
+        ("state.redis", ("state.redis", "v1"), True),
+        ("state.redis/v1", ("state.redis", "v1"), True),
+        ("state.redis/v2", ("state.redis", "v1"), False),
+        ("state.redis", ("State.Redis", "v1"), True),
+        ("state.consul", ("state.hashicorp.consul", "v1"), True),
+        ("state.hashicorp.consul", ("state.consul", "v1"), True),
+        ("pubsub.redis", ("state.redis", "v1"), False),
+        ("state.nonsense", ("state.nonsense", "v7"), True),
+    ],
+)
+def test_denied_components(denied, component, is_denied):
+    assert made(components={"deny": [denied]}).denies(Component("c", *component)) is is_denied
+
+
+@each_row(
+    ("spec", "field", "words"),
+    [
+        ({"tracin": {}}, "spec.tracin", "write 'tracing'"),
+        ({"api": {"allow": []}}, "spec.api.allow", "write 'allowed'"),
+        ({"api": {"allowed": [rule("sate")]}}, "spec.api.allowed[0].name", "'sate' is no API; write 'state'"),
+        ({"api": {"allowed": [rule("state", "v2")]}}, "spec.api.allowed[0].version", "write v1 or v1alpha1"),
+        ({"api": {"denied": [rule("state", "")]}}, "spec.api.denied[0].version", "is empty"),
+        ({"api": {"denied": [rule("state", "v1", "tcp")]}}, "spec.api.denied[0].protocol", "write http or grpc"),
+        ({"api": {"denied": {"name": "state"}}}, "spec.api.denied", "should be a list"),
+        ({"secrets": {"scopes": [{"defaultAccess": "deny"}]}}, "spec.secrets.scopes[0].storeName", "is missing"),
+        (
+            {"secrets": {"scopes": [{"storeName": "s", "defaultAccess": "no"}]}},
+            *("spec.secrets.scopes[0].defaultAccess", "write allow or deny"),
+        ),
+        ({"secrets": {"scopes": [{"storeName": "s"}] * 2}}, "spec.secrets.scopes[1].storeName", "one entry for each"),
+        ({"components": {"deny": ["state.redis/v1/x"]}}, "spec.components.deny[0]", "write a type such as"),
+        ({"components": {"deny": [1]}}, "spec.components.deny[0]", "should be text"),
+        ({"features": [{"name": "HotReload", "enabled": "yes"}]}, "spec.features[0].enabled", "without quotes"),
+        ({"logging": {"apiLogging": {"enable": True}}}, "spec.logging.apiLogging.enable", "write 'enabled'"),
+        ({"tracing": {"samplingRate": "often"}}, "spec.tracing.samplingRate", "a number from 0 to 1"),
+        ({"tracing": {"samplingRate": "nan"}}, "spec.tracing.samplingRate", "a number from 0 to 1"),
+        ({"tracing": {"samplingRate": 2}}, "spec.tracing.samplingRate", "a number from 0 to 1"),
+        ({"tracing": {"zipkin": {"endpointAddress": "host:9411"}}}, "spec.tracing.zipkin.endpointAddress", "http://"),
+        (
+            {"tracing": {"otel": {"endpointAddress": "http://a:4318", "protocol": "http"}}},
+            *("spec.tracing.otel.endpointAddress", "begins with a scheme; write host:port alone"),
+        ),
+        ({"tracing": {"otel": {"endpointAddress": "a:4318"}}}, "spec.tracing.otel.protocol", "protocol: grpc for port"),
+        ({"tracing": {"otel": {"protocol": "udp"}}}, "spec.tracing.otel.protocol", "write http or grpc"),
+        ({"tracing": {"otel": {"headers": "Bearer letmein"}}}, "spec.tracing.otel.headers", "write name=value"),
+        ({"tracing": {"otel": {"timeout": "soon"}}}, "spec.tracing.otel.timeout", "write milliseconds"),
+        ({"metrics": {"latencyDistributionBuckets": [5, 1]}}, "spec.metrics.latencyDistributionBuckets", "ascending"),
+        ({"metrics": {"latencyDistributionBuckets": 5}}, "spec.metrics.latencyDistributionBuckets", "should be a list"),
+        (
+            {"metric": {"rules": [{"name": "m", "labels": [{"name": "l", "regex": {"x": "("}}]}]}},
+            *("spec.metric.rules[0].labels[0].regex.x", "is not a regular expression"),
+        ),
+    ],
+)
+def test_each_mistake_has_one_line_that_names_the_field(spec, field, words):
+    with pytest.raises(InvalidManifestError) as refused:
+        made(**spec)
+    (problem,) = refused.value.problems
+    assert problem.field == field and words in problem.text
+    assert "letmein" not in str(problem) and "\n" not in str(problem)
+
+
+def test_a_later_object_overrides_field_by_field_and_replaces_lists():
+    one = manifest(metrics={"enabled": True, "recordErrorCodes": True}, features=[{"name": "a", "enabled": True}])
+    other = manifest(metrics={"enabled": False}, features=[{"name": "b", "enabled": True}], tracing=None)
+    read = Configuration.from_manifest(merged([one, other]))
+    assert (read.metrics.is_enabled, read.metrics.records_error_codes) == (False, True)
+    assert read.enabled_features == ["b"]
+    metric = manifest(metric={"enabled": True}, metrics={"enabled": False})
+    assert Configuration.from_manifest(metric).metrics.is_enabled is False
