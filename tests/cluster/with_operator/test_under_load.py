@@ -1,10 +1,12 @@
-"""An app that calls without a pause sees no failed call, neither when it starts or stops nor when a password
-changes.
+"""An app that calls without a pause sees no failed call, neither when it starts or stops nor when a password or an
+encryption key changes.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from cluster.release import example, get_one, until
 if TYPE_CHECKING:
     from cluster.user import User
 
+NEWLINE = "\r\n"
 PASSWORDS = ("change-me", "changed-since")
 CALLS = """
 import itertools, json, signal, socket, time, urllib.request as web
@@ -47,6 +50,22 @@ for number in itertools.count():
         break
     time.sleep(0.02)
 """
+OLD_KEY = "1f" * 32
+NEW_KEY = "2e" * 32
+ENCRYPTED = (
+    example("component.yaml")
+    + """    - name: encryptionReadsUnencrypted
+      value: "true"
+    - name: primaryEncryptionKey
+      secretKeyRef:
+        name: state-keys
+        key: primary
+    - name: decryptionKeys
+      secretKeyRef:
+        name: state-keys
+        key: others
+"""
+)
 
 
 @pytest.fixture
@@ -83,9 +102,36 @@ def test_a_rotated_secret_fails_no_call(calling: User) -> None:
     assert failures(calling) == "*0"
 
 
-def is_delivered(user: User, password: str) -> bool:
+def test_rotated_encryption_keys_fail_no_call(calling: User) -> None:
+    """As docs/encryption.md says: first every sidecar can open what the new key seals, then it seals."""
+    calling.apply(keys_of_state(OLD_KEY, NEW_KEY), ENCRYPTED)
+    until(lambda: calling.has_taken_over("caller"), "both sidecars have the keys")
+    until(lambda: seals_with(calling, OLD_KEY), "the value is encrypted")
+    calling.apply(keys_of_state(NEW_KEY, OLD_KEY))
+    until(lambda: is_delivered(calling, f'"{NEW_KEY}"'), "the app's Secret holds the new primary key")
+    until(lambda: calling.has_taken_over("caller"), "both sidecars have exchanged the keys")
+    until(lambda: seals_with(calling, NEW_KEY), "the new key seals")
+    before = calls(calling)
+    until(lambda: calls(calling) > before + 100, "it calls on")
+
+    assert failures(calling) == "*0"
+
+
+def keys_of_state(primary: str, other: str) -> str:
+    secret = {"primary": primary, "others": f"{other}\n"}
+    return json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "state-keys"}, "stringData": secret})
+
+
+def seals_with(user: User, key: str) -> bool:
+    """Return whether the value in Redis begins as this key's values do: a mark, and the key's identifier."""
+    begins = b"\0pannier\x01" + hmac.digest(bytes.fromhex(key), b"pannier key id 1", "sha256")[:8]
+    script = "return redis.sha1hex(string.sub(redis.call('HGET', 'caller||k', 'data'), 1, 17))"
+    return hashlib.sha1(begins).hexdigest() in ask_redis(user, f'EVAL "{script}" 0')
+
+
+def is_delivered(user: User, text: str) -> bool:
     secret = get_one(user.cluster, "secret", user.namespace, "caller-pannier")
-    return password in base64.b64decode(secret["data"]["_kubernetes-secrets"]).decode()
+    return text in base64.b64decode(secret["data"]["_kubernetes-secrets"]).decode()
 
 
 def calls(user: User) -> int:
@@ -105,7 +151,7 @@ for password in {PASSWORDS!r}:
     with socket.create_connection(("redis", 6379)) as redis:
         redis.sendall(f"AUTH {{password}}\\r\\n".encode())
         if redis.recv(100).startswith(b"+OK"):
-            redis.sendall(b"{command}\\r\\n")
+            redis.sendall({f"{command}{NEWLINE}"!r}.encode())
             print(redis.recv(10000).decode().strip())
             break
 """
