@@ -49,7 +49,7 @@ lint: $(STAMP) types ## check style, types, layers and words
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/catalogue-names --check
 	@$(BIN)/python scripts/component-tables --check
-	@cmp -s crds/component.yaml charts/pannier/crd/component.yaml || { echo "the chart has an older crds/component.yaml: run 'make chart'" >&2; exit 1; }
+	@for file in crds/*.yaml; do cmp -s $$file charts/pannier/crd/$${file##*/} || { echo "the chart has an older $$file: run 'make chart'" >&2; exit 1; }; done
 	@$(BIN)/python scripts/component-rules --check
 	@$(BIN)/python scripts/grpc-messages --check
 	@$(BIN)/python scripts/import-rules --check
@@ -77,8 +77,8 @@ store-table: $(STAMP) ## write the table of stores into README.md from what the 
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest -q tests/conformance --store-table=write
 
-chart: $(STAMP) ## copy the CustomResourceDefinition into the chart, and check the chart
-	@cp crds/component.yaml charts/pannier/crd/component.yaml
+chart: $(STAMP) ## copy the CustomResourceDefinitions into the chart, and check the chart
+	@cp crds/*.yaml charts/pannier/crd/
 	@$(HELM) lint --quiet charts/pannier
 	@$(MAKE) --silent manifests >/dev/null
 

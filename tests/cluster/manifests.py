@@ -1,4 +1,4 @@
-"""Manifests of what users write: Components, and workloads whose app is a few lines of Python."""
+"""Manifests of what users write: Components, Resiliency objects, and workloads whose app is a few lines of Python."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def component(
     if scopes:
         manifest["scopes"] = scopes
     return json.dumps(manifest)
+
+
+def resiliency(
+    name: str,
+    policies: dict[str, Any],
+    *,
+    scopes: list[str] | None = None,
+    store: str = "statestore",
+    **names: str,
+) -> str:
+    """A Resiliency as JSON; `names` are the policies of the store's calls."""
+    targets = {"components": {store: {"outbound": names}}} if names else {}
+    manifest: dict[str, Any] = {
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Resiliency",
+        "metadata": {"name": name},
+        "spec": {"policies": policies, "targets": targets},
+    }
+    return json.dumps({**manifest, "scopes": scopes} if scopes else manifest)
 
 
 def pod_template(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cluster.access import Cluster
 
 COMPONENTS = "components.dapr.io"
+RESILIENCIES = "resiliencies.dapr.io"
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class User:
         for name in names:
             self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
 
-    def is_ready(self, component: str = "statestore") -> None:
-        self.kubectl("wait", "--for=condition=Ready", f"{COMPONENTS}/{component}", "--timeout=180s")
+    def is_ready(self, name: str = "statestore", kind: str = COMPONENTS) -> None:
+        self.kubectl("wait", "--for=condition=Ready", f"{kind}/{name}", "--timeout=180s")
 
-    def condition(self, component: str, type: str) -> dict[str, str]:
-        """One condition of a Component; empty before it has any."""
-        status = get_one(self.cluster, COMPONENTS, self.namespace, component).get("status") or {}
+    def condition(self, name: str, type: str, kind: str = COMPONENTS) -> dict[str, str]:
+        """One condition of a Component or of another kind; empty before it has any."""
+        status = get_one(self.cluster, kind, self.namespace, name).get("status") or {}
         return next((each for each in status.get("conditions", ()) if each["type"] == type), {})
 
     def pods(self, *arguments: str) -> list[Any]:
@@ -92,6 +93,12 @@ class User:
         version, key = base64.b64decode(secret["data"]["_version"]).decode().split()
         pods = [pod["metadata"]["name"] for pod in self.pods("-l", f"app={app}")]
         return all(self.health(pod, key)["componentsVersion"] == version for pod in pods)
+
+    def report(self, app: str) -> Any:
+        """What the sidecar of the app's newest pod reports to the operator."""
+        secret = get_one(self.cluster, "secret", self.namespace, f"{app}-pannier")
+        _, key = base64.b64decode(secret["data"]["_version"]).decode().split()
+        return self.health(self.pod(app)["metadata"]["name"], key)
 
     def health(self, pod: str, key: str) -> Any:
         """The report of a pod's sidecar to the operator, which knows this key."""

@@ -243,6 +243,9 @@ def test_policies_change_while_calls_go_on(serve: Any, tmp_path: Path) -> None:
             put(resiliency(timeout="1 s"))
             pannier.until_says("policies.yaml:8: spec.policies.timeouts.p: '1 s' is not a duration")
             assert metrics(pannier, "dapr_resiliency_cb_state")  # the earlier version stays
+            state = json.loads(pannier.call("/v1.0/healthz?verbose")[1])["resiliencies"]["brownout"]
+            assert state["state"] == "ready"
+            assert state["why"].startswith("its latest version is refused: spec.policies.timeouts.p: '1 s' is not a ")
             put(resiliency(scopes=["another"], timeout="5s"))
             pannier.until(lambda: not metrics(pannier, "dapr_resiliency_cb_state"))
         finally:

@@ -10,7 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from copy import deepcopy
 from typing import Any
 
-PLURALS = {"Component": "components", "Pod": "pods", "Secret": "secrets", "Lease": "leases"}
+PLURALS = {
+    "Component": "components",
+    "Resiliency": "resiliencies",
+    "Pod": "pods",
+    "Secret": "secrets",
+    "Lease": "leases",
+}
+WATCHED = ("Component", "Resiliency", "Pod", "Secret")
 
 
 class ClusterInMemory:
@@ -70,7 +77,7 @@ class ClusterInMemory:
         await self._call("version")
         return {"major": "1", "minor": "35"}
 
-    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int:
+    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int | None:
         await self._call(f"list {plural}")
         kind = next(kind for kind, its_plural in PLURALS.items() if its_plural == plural)
         for each in self.all(kind):
@@ -80,6 +87,10 @@ class ClusterInMemory:
     async def components_in(self, namespace: str) -> list[Any]:
         await self._call(f"list Components of {namespace}")
         return self.all("Component", namespace)
+
+    async def resiliencies_in(self, namespace: str) -> list[Any]:
+        await self._call(f"list Resiliencies of {namespace}")
+        return self.all("Resiliency", namespace)
 
     async def component_versions_in(self, namespace: str) -> Mapping[str, str] | None:
         await self._call(f"list Components of {namespace}")
@@ -129,10 +140,11 @@ class ClusterInMemory:
         self.remove("Secret", metadata["namespace"], metadata["name"])
         return True
 
-    async def write_status(self, component: Any, status: Any) -> Any:
-        metadata = component["metadata"]
+    async def write_status(self, plural: str, manifest: Any, status: Any) -> Any:
+        kind = next(kind for kind, its_plural in PLURALS.items() if its_plural == plural)
+        metadata = manifest["metadata"]
         await self._call(f"write status {metadata['namespace']}/{metadata['name']}")
-        before = self.find("Component", metadata["namespace"], metadata["name"])
+        before = self.find(kind, metadata["namespace"], metadata["name"])
         return None if before is None else self.put({**before, "status": deepcopy(status)})
 
     async def annotate_pod(self, pod: Any, annotations: Mapping[str, str]) -> Any:
@@ -173,6 +185,6 @@ class ClusterInMemory:
                 raise error
 
     def _report(self, manifest: Any, *, is_gone: bool) -> None:
-        if manifest["kind"] in ("Component", "Pod", "Secret"):
+        if manifest["kind"] in WATCHED:
             for watcher in self.watchers:
                 watcher(PLURALS[manifest["kind"]], is_gone, deepcopy(manifest))

@@ -84,25 +84,33 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* What installed the definition of Components that is in the cluster, if not this release: an earlier release, or
-something other than Helm. The chart then leaves that definition unchanged. */}}
+{{/* The definitions that the chart installs, each with its file. */}}
+{{- define "pannier.definitions" -}}
+components.dapr.io: crd/component.yaml
+resiliencies.dapr.io: crd/resiliency.yaml
+{{- end -}}
+
+{{/* What installed the definition of this name that is in the cluster, if not this release: an earlier release, or
+something other than Helm. The chart then leaves that definition unchanged. Takes `definition` and `root`. */}}
 {{- define "pannier.foreignDefinition" -}}
-{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "components.dapr.io" -}}
+{{- $release := .root.Release -}}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" .definition -}}
 {{- $found := .metadata.annotations | default dict -}}
 {{- $name := index $found "meta.helm.sh/release-name" | default "" -}}
 {{- $namespace := index $found "meta.helm.sh/release-namespace" | default "" -}}
-{{- if or (ne $name $.Release.Name) (ne $namespace $.Release.Namespace) -}}
+{{- if or (ne $name $release.Name) (ne $namespace $release.Namespace) -}}
 {{- if $name }}release {{ $name }} in {{ $namespace }}{{ else }}something other than Helm{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* "true" if the definition of Components is not Pannier's, but for example Dapr's. Then others serve Components too. */}}
+{{/* "true" if the definition of this name is not Pannier's, but for example Dapr's. Then others use its objects too.
+Takes `definition` and `root`. */}}
 {{- define "pannier.sharesDefinition" -}}
-{{- if not .Values.crds.enabled -}}
+{{- if not .root.Values.crds.enabled -}}
 true
 {{- else -}}
-{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "components.dapr.io" -}}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" .definition -}}
 {{- if ne (index (.metadata.labels | default dict) "app.kubernetes.io/part-of" | default "") "pannier" }}true{{ end -}}
 {{- end -}}
 {{- end -}}
@@ -128,24 +136,26 @@ true
 
 {{/* What the webhook does with Components of types that only Dapr serves. */}}
 {{- define "pannier.unservedTypes" -}}
-{{- .Values.webhooks.components.unservedTypes | default (ternary "Warn" "Refuse" (eq (include "pannier.sharesDefinition" .) "true")) }}
+{{- .Values.webhooks.components.unservedTypes | default (ternary "Warn" "Refuse" (eq (include "pannier.sharesDefinition" (dict "definition" "components.dapr.io" "root" .)) "true")) }}
 {{- end -}}
 
 {{/* The rules that the operator needs in every namespace it handles, each with its reason. */}}
 {{- define "pannier.namespacedRules" -}}
-# To judge Components, and to find what each app should see.
+# To judge Components and Resiliency objects, and to find what each app should see.
 - apiGroups: [dapr.io]
-  resources: [components]
+  resources: [components, resiliencies]
   verbs: [get, list, watch]
-# To report a Component's status. Its spec belongs to the user and is never written.
+# To report their statuses. What users write there is never written.
 - apiGroups: [dapr.io]
-  resources: [components/status]
+  resources: [components/status, resiliencies/status]
   verbs: [patch]
-{{- if include "pannier.sharesDefinition" . }}
-# To report the status in an annotation if the definition of Components is not ours and has no status.
+{{- range $definition, $_ := include "pannier.definitions" . | fromYaml }}
+{{- if include "pannier.sharesDefinition" (dict "definition" $definition "root" $) }}
+# To report the status in an annotation if this definition is not ours and has no status.
 - apiGroups: [dapr.io]
-  resources: [components]
+  resources: [{{ trimSuffix ".dapr.io" $definition }}]
   verbs: [patch]
+{{- end }}
 {{- end }}
 # To read the Secrets that components refer to, and to write one for each app. Kubernetes cannot limit this to names.
 - apiGroups: [""]
@@ -162,7 +172,7 @@ true
   resources: [pods/eviction]
   verbs: [create]
 {{- end }}
-# To create Events about Components and pods.
+# To create Events about Components, Resiliency objects and pods.
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

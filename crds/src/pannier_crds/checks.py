@@ -14,6 +14,7 @@ from pannier_crds.neighbours import are_rivals, conflicts_in_turn, conflicts_wit
 from pannier_crds.pluggable import type_of
 from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
 from pannier_crds.promises import promised_by, ways_to
+from pannier_crds.scopes import scope_problems
 from pannier_crds.stored_keys import stored_key_problems
 from pannier_crds.suggestions import closest
 
@@ -75,7 +76,7 @@ def problems_of(
     if component_type is None and _is_skipped(component.type):
         message = f"{quoted(component.type)} is not served by Pannier and is skipped"
         return [warning("spec.type", message)]
-    problems = [*_name_problems(component), *_item_problems(component), *_scope_problems(component)]
+    problems = [*_name_problems(component), *_item_problems(component), *scope_problems(component.scopes)]
     if component_type is None:
         problems.append(_unknown_type(component))
     else:
@@ -115,22 +116,6 @@ def _name_problems(component: Component) -> Iterator[Problem]:
         if part in component.name:
             message = f"{quoted(component.name)} holds '{part}', and {reason}"
             yield error("metadata.name", message, "write a name of letters, digits and '-'")
-
-
-def _scope_problems(component: Component) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, scope in enumerate(component.scopes):
-        field = f"scopes[{index}]"
-        if scope in seen:
-            yield warning(field, f"{quoted(scope)} is written twice", "keep one of the two")
-        elif scope.strip() in ("", "*"):
-            shown = "an empty scope" if not scope.strip() else "'*'"
-            yield error(field, f"{shown} is no app id", "write an app id, or take all scopes out to serve every app")
-        elif "," in scope:
-            yield error(field, f"{quoted(scope)} is more than one app id", "write one list entry for each app")
-        elif "||" in scope or "/" in scope or any(character.isspace() for character in scope):
-            yield error(field, f"{quoted(scope)} is no app id", "write an app id without spaces, '/' and '||'")
-        seen.add(scope)
 
 
 def _unknown_type(component: Component) -> Problem:

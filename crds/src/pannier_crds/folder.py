@@ -23,6 +23,9 @@ KUBERNETES_SECRETS_STORE: Final = "Kubernetes"
 capital letter, so no component can have this name."""
 KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
 """The JSON file of that store; without a suffix, so it is not read as a component."""
+RESILIENCIES_FILE: Final = "_resiliencies.yaml"
+"""All Resiliency objects of the app, ordered by name: of two policies with the same name, the later one counts. In one
+file, because files are read in the order of their names, in which `a-b.yaml` comes before `a.yaml`."""
 INDEX_FILE: Final = "_index"
 """Lists the files of the folder, each with the SHA-256 of its content. If there is an index, sidecars read only the
 files that it lists, and read none while the content of one does not match."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.component import API_VERSION
 from pannier_crds.problems import InvalidManifestError, InvalidValueError, Problem, one_line, quoted, warning
+from pannier_crds.scopes import scope_problems
 from pannier_crds.structure import Part, kind_of, scalar_text
 from pannier_crds.trip_condition import Condition, read_condition
 from pannier_crds.values import parse_duration
@@ -87,7 +88,7 @@ class Resiliency:
     circuit_breakers: Mapping[str, CircuitBreakerPolicy] = field(default_factory=dict)
     components: Mapping[str, Outbound] = field(default_factory=dict)
     remarks: tuple[Problem, ...] = ()
-    """Warnings about fields that have no effect on state stores."""
+    """Warnings about scopes that are written twice, and about fields that have no effect on state stores."""
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, object]) -> Resiliency:
@@ -110,10 +111,13 @@ class Resiliency:
         policies.refuse_misspelt(_POLICIES_KEYS)
         targets.refuse_misspelt(_TARGETS_KEYS)
         remarks: list[Problem] = []
+        scopes = top.texts("scopes", "my-app")
+        for problem in scope_problems(scopes):
+            (problems if problem.is_error else remarks).append(problem)
         read = cls(
             name=identity.required_text("name", "resiliency"),
             namespace=identity.text("namespace") or None,
-            scopes=top.texts("scopes", "my-app"),
+            scopes=scopes,
             timeouts=_read_timeouts(policies.part("timeouts")),
             retries={name: _read_retry(part, remarks) for name, part in _named_parts(policies, "retries")},
             circuit_breakers={name: _read_breaker(part) for name, part in _named_parts(policies, "circuitBreakers")},

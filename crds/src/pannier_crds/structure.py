@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 
 _MAX_ENTRIES: Final = 1_000
 _MAX_KEYS: Final = 100  # looking for a similar name takes time, so only a mapping of sensible size is searched
+_MAX_SEARCHES: Final = 500  # and of all mappings of a manifest together, no more unknown names than this
 
 
 class Part:
-    """One mapping inside a manifest: its content, its path, and the list that problems are added to."""
+    """One mapping inside a manifest: its content, its path, and what all mappings of the manifest share: the list that
+    problems are added to, and the searches for similar names that are left.
+    """
 
-    __slots__ = ("content", "path", "problems")
+    __slots__ = ("_searches", "content", "path", "problems")
 
-    def __init__(self, content: Mapping[str, object], path: str, problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        content: Mapping[str, object],
+        path: str,
+        problems: list[Problem],
+        searches: Iterator[int] | None = None,
+    ) -> None:
         self.content = content
         self.path = path
         self.problems = problems
+        self._searches = iter(range(_MAX_SEARCHES)) if searches is None else searches
 
     def path_of(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key
@@ -83,7 +93,7 @@ class Part:
         value = self.content.get(key)
         if value is not None and not isinstance(value, Mapping):
             self.refuse(key, f"is {kind_of(value)} but should be a mapping", _mapping_advice(value))
-        return Part(value if isinstance(value, Mapping) else {}, self.path_of(key), self.problems)
+        return Part(value if isinstance(value, Mapping) else {}, self.path_of(key), self.problems, self._searches)
 
     def parts(self, key: str) -> Iterator[Part]:
         """Yield the mappings of a list; add a problem for anything else in it."""
@@ -92,7 +102,7 @@ class Part:
             self.refuse(key, f"has {len(entries)} entries", f"write {_MAX_ENTRIES} at most")
         for index, value in enumerate(entries[:_MAX_ENTRIES]):
             if isinstance(value, Mapping):
-                yield Part(value, f"{self.path_of(key)}[{index}]", self.problems)
+                yield Part(value, f"{self.path_of(key)}[{index}]", self.problems, self._searches)
             else:
                 self.refuse(
                     f"{key}[{index}]",
@@ -113,7 +123,11 @@ class Part:
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:
         """Add a problem for each key that misspells a known one: the known one would be silently missing."""
         for key in islice(self.content, _MAX_KEYS):
-            match = None if key in known else closest(str(key), known)
+            if key in known:
+                continue
+            if next(self._searches, None) is None:
+                return
+            match = closest(str(key), known)
             if match and match not in self.content:
                 self.refuse(one_line(str(key)), "is not a known field", f"write '{match}'")
 

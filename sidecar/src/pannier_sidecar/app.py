@@ -96,6 +96,7 @@ class Sidecar:
             ask=partial(self.supervisor.probe, PROBE_TIMEOUT),
             components_version=lambda: self.supervisor.version,
             status_key=lambda: self.supervisor.status_key,
+            resiliencies=self.supervisor.resiliencies,
             secret_stores=lambda: self.supervisor.secret_stores,
             secrets=SecretReader(
                 lambda: self.supervisor.secrets, self._metrics or Unobserved(), is_exact=settings.profile == "dapr"

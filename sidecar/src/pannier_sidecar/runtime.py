@@ -91,6 +91,8 @@ class Runtime:
     """The version that the served folder states; empty if it states none."""
     status_key: Callable[[], str] = _no_version
     """The token with which the folder's writer may query the state of the stores; empty: none is accepted."""
+    resiliencies: Callable[[], Sequence[ComponentStatus]] = _no_components
+    """The Resiliency objects that are for the app."""
     secret_stores: Callable[[], Sequence[ComponentStatus]] = _no_components
     secrets: SecretReader = field(default_factory=no_secrets)
     """Reads secrets for the app."""

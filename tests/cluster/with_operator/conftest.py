@@ -22,7 +22,7 @@ def installed(cluster: Cluster) -> Iterator[Release]:
     pannier.install()
     yield pannier
     pannier.uninstall()
-    cluster.kubectl("delete", "crd", "components.dapr.io", "--wait=false")
+    cluster.kubectl("delete", "crd", "components.dapr.io", "resiliencies.dapr.io", "--wait=false")
     cluster.kubectl("delete", "namespace", release.NAMESPACE, "--wait=false")
 
 

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster.manifests import component, deployment
+from cluster.manifests import component, deployment, resiliency
 from cluster.release import CHART, get_one
-from cluster.user import User
+from cluster.user import RESILIENCIES, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,56 +18,65 @@ if TYPE_CHECKING:
     from cluster.release import Release
 
 DEFINITION = "components.dapr.io"
+KINDS = {"components": "Component", "resiliencies": "Resiliency"}
 OURS = "pannier.dev/state=pannier"
 
 
-def daprs_definition() -> str:
-    """Dapr's definition in all that matters here: without a status, and owned by no release."""
+def daprs_definition(plural: str) -> str:
+    """One of Dapr's definitions in all that matters here: without a status, and owned by no release."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     definition: dict[str, Any] = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": DEFINITION, "labels": {"app.kubernetes.io/part-of": "dapr"}},
+        "metadata": {"name": f"{plural}.dapr.io", "labels": {"app.kubernetes.io/part-of": "dapr"}},
         "spec": {
             "group": "dapr.io",
             "scope": "Namespaced",
-            "names": {"kind": "Component", "plural": "components"},
+            "names": {"kind": KINDS[plural], "plural": plural},
             "versions": [version],
         },
     }
     return json.dumps(definition)
 
 
-def replace_definition(cluster: Cluster, definition: str) -> None:
-    cluster.kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--timeout=60s")
+def replace_definition(cluster: Cluster, plural: str, definition: str) -> None:
+    name = f"{plural}.dapr.io"
+    cluster.kubectl("delete", "crd", name, "--ignore-not-found", "--timeout=60s")
     cluster.kubectl("apply", "-f", "-", input=definition)
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
 
 
 @pytest.fixture(scope="module")
 def beside_dapr(installed: Release) -> Iterator[Release]:
     """Pannier for labelled namespaces, on Dapr's definition; afterwards everything is restored."""
     cluster = installed.cluster
-    own = cluster.kubectl("get", "crd", DEFINITION, "-o", "json")
+    own = {plural: get_definition(cluster, plural) for plural in KINDS}
     cluster.kubectl("label", "namespace", "default", OURS)  # where the installation is tried
     installed.install(crds__enabled=False, namespaceSelector={"matchLabels": dict([OURS.split("=")])})
-    replace_definition(cluster, daprs_definition())
+    for plural in KINDS:
+        replace_definition(cluster, plural, daprs_definition(plural))
     yield installed
     cluster.kubectl("label", "namespace", "default", f"{OURS.partition('=')[0]}-")
-    kept = json.loads(own)
+    for plural, definition in own.items():
+        replace_definition(cluster, plural, definition)
+    installed.install()
+
+
+def get_definition(cluster: Cluster, plural: str) -> str:
+    """A definition as it can be applied again."""
+    kept = json.loads(cluster.kubectl("get", "crd", f"{plural}.dapr.io", "-o", "json"))
     for field in ("status", "creationTimestamp"):
         kept.pop(field, None)
     kept["metadata"] = {
         key: kept["metadata"][key] for key in ("name", "labels", "annotations") if key in kept["metadata"]
     }
-    replace_definition(cluster, json.dumps(kept))
-    installed.install()
+    return json.dumps(kept)
 
 
-def status_of(user: User, name: str) -> dict[str, Any]:
-    """The condition in a Component's annotation; empty before there is one."""
-    metadata = get_one(user.cluster, DEFINITION, user.namespace, name)["metadata"]
+def status_of(user: User, name: str, definition: str = DEFINITION) -> dict[str, Any]:
+    """The status in an object's annotation; empty before there is one."""
+    metadata = get_one(user.cluster, definition, user.namespace, name)["metadata"]
     status: dict[str, Any] = json.loads((metadata.get("annotations") or {}).get("pannier.dev/status", "{}"))
     return status
 
@@ -96,6 +105,21 @@ def test_a_namespace_that_has_moved_is_served_and_its_status_is_kept_in_an_annot
     moved.until(lambda: condition_of(moved, "statestore", "Ready").get("status") == "True", "it says that it is ready")
     moved.saves_and_reads("orders", "hello")
     assert moved.events("Ready")
+
+
+def test_policies_are_judged_and_delivered_and_their_status_is_kept_in_an_annotation(moved: User) -> None:
+    moved.apply(component(), deployment("orders"))
+    moved.deployed("orders")
+    quick = {"timeouts": {"quick": "2s"}}
+    assert "write 'quick'" in moved.is_refused(resiliency("state", quick, timeout="quik"))
+    moved.apply(resiliency("state", quick, timeout="quick"))
+
+    def conditions() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = status_of(moved, "state", RESILIENCIES).get("conditions", [])
+        return found
+
+    moved.until(lambda: [each["status"] for each in conditions()] == ["True"] * 3, "it says that it is ready")
+    assert list(moved.report("orders")["resiliencies"]) == ["state"]
 
 
 def test_types_that_only_dapr_serves_are_admitted_with_a_warning(moved: User) -> None:

@@ -54,7 +54,8 @@ def test_one_command_removes_what_uninstalling_leaves(uninstalled: Release, user
     assert get(user.cluster, "secrets", user.namespace) == []
     assert get(user.cluster, "secrets", NAMESPACE) == []
     assert get(user.cluster, "leases", NAMESPACE) == []
-    assert user.cluster.try_kubectl("get", "crd", "components.dapr.io").returncode == 1
+    for definition in ("components.dapr.io", "resiliencies.dapr.io"):
+        assert user.cluster.try_kubectl("get", "crd", definition).returncode == 1
 
 
 def test_another_release_elsewhere_works_with_the_definition_that_was_kept(uninstalled: Release, user: User) -> None:

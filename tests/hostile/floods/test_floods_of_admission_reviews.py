@@ -194,6 +194,30 @@ def test_reviews_of_objects_that_do_not_exist_leave_nothing_behind(webhooks: Web
             assert webhooks.send("components", review(40_000, os.urandom(8).hex(), "UPDATE")) == 200
 
 
+def policies(named: dict[str, Any]) -> bytes:
+    """The review of a Resiliency, as any pod may send it: the API server itself would take fields away."""
+    spec = {
+        "policies": named,
+        "targets": {"components": {f"s{i}": {"outbound": {"retry": f"r{i}"}} for i in range(999)}},
+    }
+    metadata = {"name": "state", "namespace": "shop"}
+    manifest = {"apiVersion": "dapr.io/v1alpha1", "kind": "Resiliency", "metadata": metadata, "spec": spec}
+    request = {"uid": "u", "operation": "CREATE", "namespace": "shop", "object": manifest, "userInfo": {}}
+    return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
+
+
+def test_policies_with_thousands_of_mistakes_block_nobody(webhooks: Webhooks, effort: Any) -> None:
+    hostile = [
+        policies({"retries": {f"p{i}": {f"maxretrie{j}": 1 for j in range(90)} for i in range(200)}}),
+        policies({"circuitBreakers": {f"p{i}": {"trip": "1+" * 400 + "1 > requests"} for i in range(900)}}),
+        policies({"timeouts": {f"p{i}" + "x" * 90: "soon" for i in range(999)}}),
+        policies({"timeouts": {"p" * 14_000_000: "5s"}}),
+    ]
+    with served_meanwhile(webhooks):
+        for body in hostile:
+            assert at_once(effort.times(3, 20), partial(webhooks.send, "resiliencies", body)) <= {200, 400, 413, 503}
+
+
 WRONG: list[Any] = [
     [],
     "x",

@@ -16,7 +16,8 @@ from pannier_crds.catalogue import known_types
 from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.manifests import read_documents, write_document
 from pannier_operator.admission.components import judge
-from pannier_operator.status.conditions import events_between, status_of
+from pannier_operator.status.conditions import status_of
+from pannier_operator.status.findings import events_between
 from pannier_sidecar.loading.folder import parse
 from pannier_sidecar.loading.planning import Plan, plan
 from pannier_sidecar.loading.resolving import ResolutionContext

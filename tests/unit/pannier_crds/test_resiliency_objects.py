@@ -187,3 +187,17 @@ def test_a_misspelt_kind_is_refused_and_not_skipped() -> None:
     assert document.is_resiliency and document.why_skipped is None
     with pytest.raises(InvalidManifestError, match="kind: is 'Resilency'; write 'kind: Resiliency'"):
         document.read_resiliency()
+
+
+def test_many_unknown_fields_are_not_all_compared_with_the_known_ones() -> None:
+    retries = {f"p{i}": {f"maxretrie{j}": 1 for j in range(90)} for i in range(100)}
+    with pytest.raises(InvalidManifestError) as refused:
+        Resiliency.from_manifest(made({"retries": retries}))
+    assert len(refused.value.problems) == 500
+
+
+def test_a_scope_that_no_app_can_have_is_refused() -> None:
+    with pytest.raises(InvalidManifestError, match=r"scopes\[0\]: '\*' is no app id; write an app id, or take all"):
+        Resiliency.from_manifest({**made(), "scopes": ["*"]})
+    twice = Resiliency.from_manifest({**made(), "scopes": ["a", "a"]})
+    assert [str(each) for each in twice.remarks] == ["scopes[1]: 'a' is written twice; keep one of the two"]

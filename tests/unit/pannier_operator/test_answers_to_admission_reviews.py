@@ -34,6 +34,9 @@ class Cluster:
     async def components_in(self, namespace: str) -> list[dict[str, Any]]:
         return self._given(self.components)
 
+    async def resiliencies_in(self, namespace: str) -> list[dict[str, Any]]:
+        return self._given([])
+
     async def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self._given(None)
 

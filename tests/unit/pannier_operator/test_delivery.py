@@ -306,7 +306,7 @@ class TestOneMebibyte:
         small = [component(f"small-{number}", setting("x", "s" * 100_000)) for number in range(5)]
         large = component("large", setting("x", "l" * 700_000), generation=4)
         delivered = deliver(*small, large)
-        assert [each.component for each in delivered.too_large] == ["large"]
+        assert [each.key for each in delivered.too_large] == ["large"]
         (left_out,) = delivered.too_large
         assert 700_000 < left_out.size < 710_000
         assert 1_200_000 < left_out.total < 1_210_000
@@ -316,7 +316,7 @@ class TestOneMebibyte:
     def test_counts_secrets_too(self) -> None:
         secrets = {"redis": {"password": b"x" * 1_100_000}}
         delivered = deliver(component("a", reference("redisPassword", "redis", "password")), secrets=secrets)
-        assert [each.component for each in delivered.too_large] == ["a"]
+        assert [each.key for each in delivered.too_large] == ["a"]
         assert list(files_of(delivered)) == ["_index"]
 
     @given(st.lists(st.integers(0, 36_000), max_size=6))

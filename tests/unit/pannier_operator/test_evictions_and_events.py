@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pannier_operator.controller.eviction import EvictionRate, is_recreated
 from pannier_operator.metrics import Metrics
-from pannier_operator.status.conditions import Event
-from pannier_operator.status.events import event_of_component, event_of_missed_pod
+from pannier_operator.status.events import event_of_missed_pod, event_of_transition
+from pannier_operator.status.findings import Event
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -50,7 +50,7 @@ def test_the_same_trouble_at_another_time_is_another_event() -> None:
     def name(time: str) -> str:
         status = {"conditions": [{"type": "Ready", "reason": "StoreUnavailable", "lastTransitionTime": time}]}
         event = Event("Warning", "StoreUnavailable", "it is down")
-        made: str = event_of_component({"metadata": NAMED}, event, status, NOW)["metadata"]["name"]
+        made: str = event_of_transition("Component", {"metadata": NAMED}, event, status, NOW)["metadata"]["name"]
         return made
 
     assert name("2026-11-23T08:00:00Z") == name("2026-11-23T08:00:00Z")

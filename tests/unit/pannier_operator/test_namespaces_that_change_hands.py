@@ -28,6 +28,9 @@ class Cluster:
         self.reads += 1
         return {"kubernetes.io/metadata.name": name, **self.labels}
 
+    async def resiliencies_in(self, namespace: str) -> list[Any]:
+        return []
+
     async def bounds_of(self, namespace: str) -> tuple[list[Any], list[Any]]:
         return [], []
 

@@ -24,6 +24,8 @@ class Sidecar:
         self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.version = "a"
         self.stores = {"orders": "ready"}
+        self.resiliencies: dict[str, str] | None = {}
+        """None: it is of a version that does not report on them."""
         self.key = ""
         """The status key without which it reports only its version; empty: no key is needed."""
 
@@ -31,7 +33,10 @@ class Sidecar:
         if self.key and request.headers.get("pannier-status-key") != self.key:
             return web.json_response({"ready": True, "componentsVersion": self.version})
         stores = {name: {"state": state} for name, state in self.stores.items()}
-        return web.json_response({"ready": True, "componentsVersion": self.version, "stores": stores})
+        answer: dict[str, Any] = {"ready": True, "componentsVersion": self.version, "stores": stores}
+        if self.resiliencies is not None:
+            answer["resiliencies"] = {name: {"state": state} for name, state in self.resiliencies.items()}
+        return web.json_response(answer)
 
     def expected(self, version: str = "a", **generations: int) -> Expected:
         delivered = generations or {"orders": 1}
@@ -186,3 +191,28 @@ async def test_a_sidecar_that_does_not_know_the_status_key_yet_is_probed_until_i
     await prober.probe([expected])
     assert prober.report_on(expected).stores == {"orders": READY}
     assert prober.due_at(expected) is None
+
+
+def with_policies(sidecar: Sidecar, version: str, generation: int) -> Expected:
+    return replace(sidecar.expected(version, **{"resiliency/state": generation}), stores=[], resiliencies=["state"])
+
+
+async def test_a_pod_with_policies_alone_is_probed_until_it_uses_them(sidecar: Sidecar, prober: SidecarProber) -> None:
+    expected = with_policies(sidecar, "a", 1)
+    assert prober.due_at(expected) == 0.0
+    await prober.probe([expected])
+    assert prober.due_at(expected), "it has read the version and does not name them yet"
+
+    sidecar.resiliencies = {"state": "ready"}
+    await prober.probe([expected])
+    assert prober.due_at(expected) is None
+    assert prober.report_on(expected).resiliencies == {"state": READY}
+    assert prober.report_on(with_policies(sidecar, "b", 2)).resiliencies == {}, "its report is on the first generation"
+
+
+async def test_a_sidecar_that_cannot_report_on_policies_is_not_probed_for_ever(
+    sidecar: Sidecar, prober: SidecarProber
+) -> None:
+    sidecar.resiliencies = None
+    await prober.probe([with_policies(sidecar, "a", 1)])
+    assert prober.due_at(with_policies(sidecar, "a", 1)) is None

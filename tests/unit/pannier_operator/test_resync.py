@@ -27,12 +27,15 @@ class Cluster:
         self.is_down = False
         self.lists = 0
         self.version = 100
+        self.defines_resiliencies = True
 
     async def everything(
         self, plural: str, namespaces: Collection[str], take: Callable[[dict[str, Any]], object]
-    ) -> int:
+    ) -> int | None:
         if self.is_down:
             raise ApiError("refused")
+        if plural == "resiliencies" and not self.defines_resiliencies:
+            return None
         if plural == "components":
             self.lists += 1
             for each in self.components:
@@ -137,6 +140,18 @@ async def test_an_api_server_whose_versions_go_back_ends_the_operator(
         await asyncio.wait_for(task, 20)
 
 
+async def test_a_definition_that_is_not_installed_is_no_failure_and_its_removal_empties_the_cache(
+    cluster: Cluster, state: ClusterCache
+) -> None:
+    state.observe("resiliencies", False, {**component("policies", version=90), "kind": "Resiliency"})
+    cluster.defines_resiliencies = False
+
+    async with running(cluster, state) as resyncing:
+        await until(lambda: cluster.lists > 2)
+        assert resyncing.problems() == []
+        assert state.resiliencies("shop") == []
+
+
 class Busy(Cluster):
     """An API whose only object changes while it is listed, and a watch reports that at once."""
 
@@ -146,7 +161,7 @@ class Busy(Cluster):
 
     async def everything(
         self, plural: str, namespaces: Collection[str], take: Callable[[dict[str, Any]], object]
-    ) -> int:
+    ) -> int | None:
         listed = self.version
         self.components = [component("changing", version=listed)]
         self.version += 1

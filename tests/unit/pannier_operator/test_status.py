@@ -1,6 +1,7 @@
 """The output of `kubectl get` and `kubectl describe` for a Component, in every state that it can have."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,10 @@ from unit.tables import each_row
 from pannier_operator.delivery.app_secret import TooLarge
 from pannier_operator.objects.kinds import ComponentStatus
 from pannier_operator.objects.namespace_components import NamespaceComponents
-from pannier_operator.status.conditions import (
-    Event,
-    differs,
-    events_between,
-    is_current,
-    is_ready,
-    status_of,
-)
+from pannier_operator.status.conditions import status_of
+from pannier_operator.status.findings import Event, differs, events_between, is_current, is_ready
 from pannier_operator.status.readiness import App, Report, StoreReport
-from pannier_operator.status.reasons import CONDITIONS, FALSE_BECAUSE
+from pannier_operator.status.reasons import CONDITIONS, FALSE_BECAUSE, RESILIENCY_FALSE_BECAUSE
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -415,8 +410,11 @@ class TestDescriptions:
         one_of_them = described["items"]["properties"]["type"]["description"]
         assert re.findall(r"[A-Z]\w+", one_of_them) == list(CONDITIONS)
 
-    def test_descriptions_in_the_documentation_name_every_condition_with_its_reasons(self) -> None:
-        _, table = (ROOT / "docs" / "kubernetes.md").read_text().split("| condition | what it says |")
+    @each_row(["number", "false_because"], enumerate((FALSE_BECAUSE, RESILIENCY_FALSE_BECAUSE), start=1))
+    def test_descriptions_in_the_documentation_name_every_condition_with_its_reasons(
+        self, number: int, false_because: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        table = (ROOT / "docs" / "kubernetes.md").read_text().split("| condition | what it says |")[number]
         lines = table.partition("\n\n")[0].splitlines()[2:]
         documented: dict[str, set[str]] = {}
         for _, name, _, reasons, _ in (line.split("|") for line in lines):
@@ -424,8 +422,8 @@ class TestDescriptions:
             mentioned = set().union(*documented.values()) if "those above" in reasons else mentioned
             own = re.sub("and those .*", "", reasons)
             documented[name.strip()] = mentioned | set(re.findall(r"\w+", own))
-        assert list(documented) == list(CONDITIONS)
-        assert documented == {name: set(reasons) for name, reasons in FALSE_BECAUSE.items()}
+        assert list(documented) == list(false_because)
+        assert documented == {name: set(reasons) for name, reasons in false_because.items()}
 
 
 class TestEvents:

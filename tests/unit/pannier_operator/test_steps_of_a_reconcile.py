@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from servers.cluster_in_memory import ClusterInMemory
+from servers.cluster_in_memory import PLURALS, ClusterInMemory
 from servers.eventually import until
 
 from pannier_operator.cluster.cache import ClusterCache
@@ -15,6 +15,7 @@ from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.namespaces import NamespaceCache
 from pannier_operator.cluster.probes import Expected, SidecarProber
 from pannier_operator.controller import reconciler as reconciling
+from pannier_operator.controller import status_writer
 from pannier_operator.controller.missed_pods import MissedPods
 from pannier_operator.controller.reconciler import Reconciler
 from pannier_operator.metrics import Metrics
@@ -56,7 +57,7 @@ class Replica:
         missed = MissedPods(api, self.cache, namespaces, settings, self.metrics)
         self.reconciler = Reconciler(api, self.cache, Prober(cluster), missed, namespaces, settings, self.metrics)
         for each in cluster.objects.values():
-            self.observe({"Component": "components", "Pod": "pods", "Secret": "secrets"}[each["kind"]], False, each)
+            self.observe(PLURALS[each["kind"]], False, each)
         cluster.watchers.append(self.observe)
         self.running = asyncio.create_task(self.reconciler.run())
 
@@ -91,6 +92,7 @@ async def replicas() -> AsyncIterator[list[Replica]]:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciling, "_RETRY", 0.05)
     monkeypatch.setattr(reconciling, "_RETRY_AFTER_BUG", 0.05)
+    monkeypatch.setattr(status_writer, "_RETRY", 0.05)
 
 
 def lead(cluster: ClusterInMemory, replicas: list[Replica], settings: ReconcilingSettings | None = None) -> Replica:
@@ -162,6 +164,37 @@ async def test_they_come_in_the_order_that_the_docstring_gives(
     background = places.pop("probe cart-1")
     assert sorted(places, key=lambda step: places[step]) == [step for step in steps if not step.startswith("probe")]
     assert background > places["write Secret shop/cart-pannier"], "what it should have read is known then"
+    assert replica.ended("failed") == 0
+
+
+async def test_policies_are_delivered_and_reported_on_beside_components(
+    cluster: ClusterInMemory, replicas: list[Replica]
+) -> None:
+    cluster.put(component("orders"))
+    cluster.put(pod("cart-1", "cart"))
+    spec: dict[str, Any] = {"policies": {"timeouts": {"quick": "2s"}}}
+    named = {"targets": {"components": {"orders": {"outbound": {"timeout": "quick"}}}}}
+    metadata = {"namespace": "shop", "generation": 1}
+    policies = {"apiVersion": "dapr.io/v1alpha1", "kind": "Resiliency"}
+    cluster.put({**policies, "metadata": {"name": "definer", **metadata}, "spec": spec})
+    cluster.put({**policies, "metadata": {"name": "user", **metadata}, "spec": named})
+    replica = lead(cluster, replicas)
+    await until(lambda: replica.ended("completed") and cluster.called("write status shop/user"))
+
+    def secret() -> Any:
+        return cluster.find("Secret", "shop", "cart-pannier")
+
+    def status(name: str) -> Any:
+        return cluster.find("Resiliency", "shop", name)["status"]
+
+    assert "_resiliencies.yaml" in secret()["data"]
+    assert (status("user")["stores"], status("definer")["stores"]) == (["orders"], ["orders"])
+    assert status("user")["conditions"][1]["reason"] == "Delivered"
+
+    cluster.remove("Resiliency", "shop", "definer")
+    await until(lambda: cluster.called("event UnknownPolicy on Resiliency shop/user"))
+    assert "_resiliencies.yaml" not in secret()["data"]
+    assert status("user")["conditions"][0]["reason"] == "UnknownPolicy"
     assert replica.ended("failed") == 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from servers.cluster_in_memory import ClusterInMemory
+from servers.cluster_in_memory import PLURALS, WATCHED, ClusterInMemory
 from servers.eventually import until
 
 from pannier_operator.cluster import lease, server_version
@@ -39,8 +39,9 @@ class Replica:
         self.cluster.put(own_pod(self.name))
         await self.plane.prepare()
         self.cluster.watchers.append(self.plane.observe)
-        for each in self.cluster.all("Component") + self.cluster.all("Pod") + self.cluster.all("Secret"):
-            self.plane.observe(f"{each['kind'].lower()}s", False, each)
+        for kind in WATCHED:
+            for each in self.cluster.all(kind):
+                self.plane.observe(PLURALS[kind], False, each)
         self.tasks = self.plane.start()
 
     def knows_leader(self, name: str) -> bool:

@@ -14,7 +14,7 @@ from pannier_crds.checks import (
 from pannier_crds.places import changes_of_place
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted, warning
 from pannier_crds.values import is_truthy
-from pannier_operator.admission.verdict import Verdict
+from pannier_operator.admission.verdict import Verdict, is_left_alone
 from pannier_operator.delivery.app_secret import MAX_BYTES
 from pannier_operator.objects.namespace_components import (
     NamespaceComponents,
@@ -22,7 +22,6 @@ from pannier_operator.objects.namespace_components import (
     component_in,
     judge_alone,
     matters_to_others,
-    metadata_of,
     text_of,
 )
 
@@ -56,7 +55,7 @@ def concerns_neighbours(new: kinds.Component | None, old: kinds.Component | None
     It does if the Component is or becomes an app's only actor store or default store, or if it names a secret store,
     which must exist.
     """
-    if new is not None and old is not None and _is_left_alone(new, old):
+    if new is not None and old is not None and is_left_alone(new, old):
         return False
     before = None if old is None else component_in(old)
     if before is not None and before.holds_actor_state:
@@ -89,17 +88,17 @@ def judge(
     if operation == "DELETE" or new is None:
         if old is None or requester in CLEANERS:
             return Verdict()
-        return _verdict(_deletion_problems(old, _others(old, neighbours), running_apps))
-    if old is not None and _is_left_alone(new, old):
+        return Verdict.of(_deletion_problems(old, _others(old, neighbours), running_apps))
+    if old is not None and is_left_alone(new, old):
         return Verdict()
     others = _others(new, neighbours)
     problems = list(_problems_of(new, old, others, known_secrets))
     if admits_unserved_types and _is_unserved(new):
-        return _verdict(replace(problem, severity="warning") for problem in [*problems, _left_to_dapr()])
+        return Verdict.of(replace(problem, severity="warning") for problem in [*problems, _left_to_dapr()])
     if old is not None:
         actor_problems = list(_actor_store_problems(old, new, others, running_apps))
         problems += actor_problems or _forgotten_annotation(new, old, others, running_apps)
-    return _verdict(problems)
+    return Verdict.of(problems)
 
 
 def _is_unserved(manifest: kinds.Component) -> bool:
@@ -123,24 +122,6 @@ def _others(subject: kinds.Component, neighbours: Iterable[kinds.Component]) -> 
         and (not namespace or text_of(other, "namespace") in ("", namespace))
         and matters_to_others(other)
     ]
-
-
-def _is_left_alone(new: kinds.Component, old: kinds.Component) -> bool:
-    """Return whether a change is admitted without a verdict.
-
-    An object that is being deleted changes only by losing finalizers, which nothing may prevent. If only labels,
-    annotations and the like differ, an error that was there before is no reason to refuse.
-    """
-    is_ending = bool(metadata_of(new).get("deletionTimestamp"))
-    return is_ending or all(new.get(key) == old.get(key) for key in ("apiVersion", "kind", "spec", "auth", "scopes"))
-
-
-def _verdict(problems: Iterable[Problem]) -> Verdict:
-    found = list(dict.fromkeys(problems))
-    return Verdict(
-        tuple(str(problem) for problem in found if problem.is_error),
-        tuple(str(problem) for problem in found if not problem.is_error),
-    )
 
 
 def _problems_of(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pannier_operator.cluster.client import JSON_PATCH, MERGE_PATCH
 from pannier_operator.cluster.errors import CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS, ApiRefusedError
-from pannier_operator.status.conditions import STATUS_ANNOTATION
+from pannier_operator.status.findings import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 K = TypeVar("K", bound="kinds.Object")
+C = TypeVar("C", bound="kinds.Configured")
 
 FIELD_MANAGER: Final = "pannier-operator"
 UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-token")
@@ -49,12 +50,15 @@ _GROUPS: Final = {
     "namespaces": "api/v1",
     "pods": "api/v1",
     "replicasets": "apis/apps/v1",
+    "resiliencies": "apis/dapr.io/v1alpha1",
     "resourcequotas": "api/v1",
     "secrets": "api/v1",
     "validatingwebhookconfigurations": "apis/admissionregistration.k8s.io/v1",
 }
 """The path of each resource's group and version."""
 _PLURALS: Final = {"Job": "jobs", "Lease": "leases", "ReplicaSet": "replicasets", "Secret": "secrets"}
+OPTIONAL: Final = ("resiliencies",)
+"""Kinds whose definition may not be installed, because nothing depends on it."""
 _OWNERS: Final = ("ReplicaSet", "Job")
 _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 WEBHOOKS: Final = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
@@ -75,12 +79,16 @@ class ClusterApi:
         version: kinds.ServerVersion = await self._client.get("/version")
         return version
 
-    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int:
-        """Call `take` with each component, pod or Secret of these namespaces, or of every namespace if none is named.
+    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int | None:
+        """Call `take` with each object of one kind in these namespaces, or in every namespace if none is named.
 
         Objects come one by one, because together they may take hundreds of MB. Return the resourceVersion of the list,
-        which is not older than that of any object.
+        which is not older than that of any object; None if the definition of an optional kind is not installed.
         """
+        listing = self._everything(plural, namespaces, take)
+        return await (_unless(listing, NOT_FOUND) if plural in OPTIONAL else listing)
+
+    async def _everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int:
         query = {"fieldSelector": SECRETS_FIELD_SELECTOR} if plural == "secrets" else {}
         versions = []
         for namespace in namespaces or ("",):
@@ -100,6 +108,12 @@ class ClusterApi:
         """
         listed = await self._client.get(_path("components", namespace))
         items: list[kinds.Component] = listed["items"]
+        return items
+
+    async def resiliencies_in(self, namespace: str) -> list[kinds.Resiliency]:
+        """Return the Resiliency objects that exist now, in one request, as `components_in` does."""
+        listed = await self._client.get(_path("resiliencies", namespace))
+        items: list[kinds.Resiliency] = listed["items"]
         return items
 
     async def component_versions_in(self, namespace: str) -> Mapping[str, str] | None:
@@ -183,19 +197,17 @@ class ClusterApi:
                 raise
         return True
 
-    async def write_status(self, component: kinds.Component, status: kinds.ComponentStatus) -> kinds.Component | None:
-        """Write a Component's status and return the Component; None if it no longer exists.
+    async def write_status(self, plural: str, manifest: C, status: kinds.Status) -> C | None:
+        """Write an object's status and return the object; None if it no longer exists.
 
-        If the definition of Components has no status subresource, as in Dapr, an annotation holds the status.
+        If the definition of its kind has no status subresource, as in Dapr, an annotation holds the status.
         """
-        metadata = component["metadata"]
-        written: kinds.Component | None = await self._patched(
-            "components", metadata, {"status": status}, subresource="/status"
-        )
-        if written is not None or await self._found("components", metadata["namespace"], metadata["name"]) is None:
+        metadata = manifest["metadata"]
+        written: C | None = await self._patched(plural, metadata, {"status": status}, subresource="/status")
+        if written is not None or await self._found(plural, metadata["namespace"], metadata["name"]) is None:
             return written
         changes = {"metadata": {"annotations": {STATUS_ANNOTATION: json.dumps(status)}}}
-        written = await self._patched("components", metadata, changes)
+        written = await self._patched(plural, metadata, changes)
         return written
 
     async def annotate_pod(self, pod: pod_kinds.Pod, annotations: Mapping[str, str]) -> pod_kinds.Pod | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_operator.cluster.cached_objects import (
-    fingerprint_of_component,
+    fingerprint_of_configured,
     fingerprint_of_pod,
     fingerprint_of_secret,
     is_alive,
     is_missed,
     is_ours,
     is_own_secret,
-    trim_component,
+    trim_configured,
     trim_pod,
     trimmed_secret,
 )
@@ -26,21 +26,23 @@ from pannier_operator.objects.app_ids import app_id_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pannier_operator.objects.kinds import CachedSecret, Component, Object
+    from pannier_operator.objects.kinds import CachedSecret, Component, Object, Resiliency
     from pannier_operator.objects.pod_kinds import CachedPod
 
-KINDS: Final = ("components", "pods", "secrets")
+KINDS: Final = ("components", "resiliencies", "pods", "secrets")
 
 
 class ClusterCache:
-    """Components, pods and Secrets by namespace and name. A `kind` is one of `KINDS`."""
+    """Components, Resiliency objects, pods and Secrets by namespace and name. A `kind` is one of `KINDS`."""
 
     def __init__(self) -> None:
-        self._components: Indexer[Component] = Indexer(trim_component, fingerprint_of_component)
+        self._components: Indexer[Component] = Indexer(trim_configured, fingerprint_of_configured)
+        self._resiliencies: Indexer[Resiliency] = Indexer(trim_configured, fingerprint_of_configured)
         self._pods: Indexer[CachedPod] = Indexer(trim_pod, fingerprint_of_pod)
         self._secrets: Indexer[CachedSecret] = Indexer(trimmed_secret, fingerprint_of_secret)
         self._kinds: dict[str, Indexer[Any]] = {
             "components": self._components,
+            "resiliencies": self._resiliencies,
             "pods": self._pods,
             "secrets": self._secrets,
         }
@@ -74,10 +76,13 @@ class ClusterCache:
     def namespaces(self) -> set[str]:
         """Return the namespaces in which something may have to be done."""
         with_secrets = {namespace for namespace in self._secrets.namespaces() if self.own_secrets(namespace)}
-        return with_secrets.union(self._components.namespaces(), self._pods.namespaces())
+        return with_secrets.union(*(self._kinds[kind].namespaces() for kind in KINDS if kind != "secrets"))
 
     def components(self, namespace: str) -> list[Component]:
         return self._components.items(namespace)
+
+    def resiliencies(self, namespace: str) -> list[Resiliency]:
+        return self._resiliencies.items(namespace)
 
     def pods(self, namespace: str) -> list[CachedPod]:
         return self._pods.items(namespace)

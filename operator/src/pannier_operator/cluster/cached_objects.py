@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pannier_operator.delivery.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, app_of_secret_name, digests
@@ -26,30 +26,31 @@ from pannier_operator.objects.app_ids import (
     has_sidecar,
     lacks_sidecar,
 )
-from pannier_operator.status.conditions import STATUS_ANNOTATION
+from pannier_operator.status.findings import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pannier_operator.objects.kinds import CachedSecret, Component, ObjectMeta, Secret
+    from pannier_operator.objects.kinds import CachedSecret, Configured, ObjectMeta, Secret
     from pannier_operator.objects.pod_kinds import CachedPod, Container, Pod, Volume
 
+C = TypeVar("C", bound="Configured")
 _OVER: Final = ("Succeeded", "Failed")
 _KEPT_LABELS: Final = frozenset({APP_ID_LABEL, INJECTION_LABEL, *HASH_LABELS})
 _KEPT_ANNOTATIONS: Final = frozenset({ENABLED_ANNOTATION, APP_ID_ANNOTATION, COMPONENTS_ANNOTATION, MIRROR_ANNOTATION})
 
 
-# --- Components -------------------------------------------------------------------------------------------------------
+# --- Components and Resiliency objects --------------------------------------------------------------------------------
 
 
-def trim_component(component: Component) -> Component:
-    trimmed, metadata = component.copy(), _without_managers(component["metadata"])
+def trim_configured(manifest: C) -> C:
+    trimmed, metadata = manifest.copy(), _without_managers(manifest["metadata"])
     trimmed["metadata"] = metadata
     annotations = dict(metadata.get("annotations") or {})
     status = annotations.pop(STATUS_ANNOTATION, None)
     if status is not None:
         metadata["annotations"] = annotations
-        trimmed.setdefault("status", _decoded(status))
+        trimmed["status"] = trimmed.get("status", _decoded(status))
     return trimmed
 
 
@@ -62,10 +63,10 @@ def _decoded(text: str) -> object:
     return status if isinstance(status, dict) else {}
 
 
-def fingerprint_of_component(component: Component) -> object:
+def fingerprint_of_configured(manifest: Configured) -> object:
     """Return what a reconcile depends on, and the status, which a reconcile writes."""
-    metadata = component["metadata"]
-    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), component.get("status")
+    metadata = manifest["metadata"]
+    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), manifest.get("status")
 
 
 # --- pods -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Probes the sidecars of running pods for the state of their stores, over their public port.
+"""Probes the sidecars of running pods for the state of their stores and policies, over their public port.
 
 A sidecar is probed when it starts and when its components change, and then at growing intervals until everything is
 ready.
@@ -16,13 +16,15 @@ import aiohttp
 
 from pannier_crds.addresses.hosts import bracketed
 from pannier_crds.folder import STATUS_KEY_HEADER
+from pannier_operator.delivery.app_secret import resiliency_key
 from pannier_operator.injection.plan import PUBLIC_PORT
-from pannier_operator.status.readiness import Report, trouble_of
+from pannier_operator.status.readiness import Report, trouble_of, trouble_of_resiliency
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pannier_operator.objects.pod_kinds import CachedPod
+    from pannier_operator.status.readiness import StoreReport
 
 _MAX_CONCURRENT: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
@@ -43,11 +45,25 @@ class Expected:
     version: str
     """The version that the app's Secret states."""
     delivered: Mapping[str, int]
-    """The components in the Secret and their generations."""
+    """What is in the Secret (`generations_in`)."""
     stores: Collection[str]
     """The delivered components that sidecars report on: the state stores."""
     status_key: str = ""
     """The key that the sidecar requires before it reports on its stores."""
+    resiliencies: Collection[str] = ()
+    """The delivered Resiliency objects."""
+
+    @property
+    def is_worth_a_probe(self) -> bool:
+        """Whether its sidecar has anything to report on."""
+        return bool(self.stores or self.resiliencies)
+
+    def is_settled(self, report: Report) -> bool:
+        """Return whether the sidecar uses all of it."""
+        return all(trouble_of(store, [report]) is None for store in self.stores) and all(
+            trouble is None or trouble.reason == "SidecarTooOld"
+            for trouble in (trouble_of_resiliency(name, [report]) for name in self.resiliencies)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +100,36 @@ class SidecarProber:
             del self._probed[uid]
 
     def were_probed(self, pods: Iterable[Expected]) -> bool:
-        """Return whether each pod that has stores was probed at least once.
+        """Return whether each pod that is worth a probe was probed at least once.
 
         Until then the previous leader's statuses are kept: a new pod, or a change of leader, changes no status by
         itself.
         """
-        return all(each.pod["metadata"]["uid"] in self._probed for each in pods if each.stores)
+        return all(each.pod["metadata"]["uid"] in self._probed for each in pods if each.is_worth_a_probe)
 
     def report_on(self, expected: Expected) -> Report:
-        """Return a pod's latest report, without the components that have changed since."""
+        """Return a pod's latest report, without what has changed since."""
         name = expected.pod["metadata"]["name"]
         probed = self._probed.get(expected.pod["metadata"]["uid"])
         if probed is None:
             return Report(name, {})
         if probed.report.stores is None:
             return probed.report
-        current = {
-            component: store
-            for component, store in probed.report.stores.items()
-            if probed.delivered.get(component) == expected.delivered.get(component)
-        }
-        return replace(probed.report, stores=current)
+
+        def current(part: Mapping[str, StoreReport], key: Callable[[str], str]) -> dict[str, StoreReport]:
+            same = (name for name in part if probed.delivered.get(key(name)) == expected.delivered.get(key(name)))
+            return {name: part[name] for name in same}
+
+        report = replace(probed.report, stores=current(probed.report.stores, str))
+        if report.resiliencies:
+            report = replace(report, resiliencies=current(report.resiliencies, resiliency_key))
+        return report
 
     def due_at(self, expected: Expected) -> float | None:
         """Return when to probe a pod (`time.monotonic`); None if there is nothing to probe."""
         probed = self._probed.get(expected.pod["metadata"]["uid"])
         if probed is None:
-            return 0.0 if expected.stores else None
+            return 0.0 if expected.is_worth_a_probe else None
         if probed.inputs == _probe_inputs(expected):
             return probed.due or None
         if probed.inputs[0] == expected.version:
@@ -144,8 +163,11 @@ class SidecarProber:
         versions = _versions(before, expected)
         version = expected.version if has_read else report.version
         delivered = versions.get(version, before.delivered if before is not None else {})
-        is_settled = has_read and all(trouble_of(store, [report]) is None for store in expected.stores)
-        due = 0.0 if is_settled else time.monotonic() + _PAUSES[min(tries, len(_PAUSES) - 1)]
+        due = (
+            0.0
+            if has_read and expected.is_settled(report)
+            else time.monotonic() + _PAUSES[min(tries, len(_PAUSES) - 1)]
+        )
         self._probed[uid] = _Probed(_probe_inputs(expected), report, delivered, versions, tries + 1, due)
         return before is None or before.report != report or before.delivered != delivered
 

@@ -113,6 +113,9 @@ class Resync:
             self._cache.put(kind, item)
 
         version = await self._api.everything(kind, self._namespaces, take)
+        if version is None:  # the definition is not installed, or no longer: no object of the kind exists
+            self._cache.repair(kind, {}, highest_before)
+            return {}
         if version < highest_before or any(kept <= version for kept in later):
             raise ResourceVersionRewoundError(
                 f"{kind} were listed at version {version}, after version {max([highest_before, *later])}"

@@ -50,7 +50,14 @@ class ControlPlane:
         self.reviews = AdmissionReviews(api, self._cache, namespaces, settings, self._metrics)
         self._missed_pods = MissedPods(api, self._cache, namespaces, reconciling, self._metrics)
         self._reconciler = Reconciler(
-            api, self._cache, self._prober, self._missed_pods, namespaces, reconciling, self._metrics
+            api,
+            self._cache,
+            self._prober,
+            self._missed_pods,
+            namespaces,
+            reconciling,
+            self._metrics,
+            admits_unknown_policies=settings.sidecar.profile == "dapr",
         )
         self._resync = Resync(
             api, self._cache, own.watched_namespaces, reconciling.resync_interval, self._metrics, self._reconcile_all

@@ -26,7 +26,7 @@ from pannier_operator.delivery.app_secret import (
     with_version,
 )
 from pannier_operator.delivery.backoff import Attempts
-from pannier_operator.delivery.plan import secret_for
+from pannier_operator.delivery.plan import NO_RESILIENCIES, secret_for
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, refresh_mark
 from pannier_operator.delivery.refusals import (
     Refusal,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pannier_operator.metrics import Metrics
     from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.objects.namespace_components import NamespaceComponents
+    from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Delivery(NamedTuple):
     """The result of delivering to one app."""
 
     too_large: list[TooLarge]
-    """The components that did not fit into the Secret."""
+    """What did not fit into the Secret."""
     refusal: Refusal | None = None
     retry_after: float | None = None
     """Seconds until the next attempt; None if none is needed."""
@@ -96,12 +97,13 @@ class Deliverer:
         components: NamespaceComponents,
         secrets: Mapping[str, Mapping[str, bytes]],
         pods: Iterable[pod_kinds.CachedPod],
+        resiliencies: NamespaceResiliencies = NO_RESILIENCIES,
     ) -> Delivery:
         """Deliver to one app: write its Secret if it differs, and refresh the volumes of its pods.
 
         `pods` are all pods of the namespace.
         """
-        wanted = secret_for(app, namespace, components, secrets)
+        wanted = secret_for(app, namespace, components, secrets, resiliencies)
         refusal, pause = await self._apply(app, namespace, wanted.manifest)
         own_pods = [pod for pod in pods if app_id_of(pod) == app]
         kept = self._cache.secret(namespace, secret_name(app))
@@ -166,7 +168,9 @@ class Deliverer:
             return None, _CONFLICT_PAUSE
         altered = refusal_of_changed(namespace, secret_name(app)) if _is_altered(wanted, written) else None
         self._attempts.record(key, fingerprint, written["metadata"]["resourceVersion"], altered, now)
-        logger.info("Delivered %d components to app %s in %s", len(generations_in(written)), app, namespace)
+        logger.info(
+            "Delivered %d components and policies to app %s in %s", len(generations_in(written)), app, namespace
+        )
         return altered, None
 
     async def _write(self, manifest: kinds.Secret, namespace: str, name: str) -> kinds.Secret | None:

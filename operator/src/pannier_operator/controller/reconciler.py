@@ -20,9 +20,11 @@ from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.controller.deliverer import Deliverer
 from pannier_operator.controller.pod_mistakes import PodMistakes
+from pannier_operator.controller.status_writer import StatusWriter
 from pannier_operator.delivery.app_secret import (
     app_of_secret_name,
     generations_in,
+    resiliency_key,
     secret_name,
     status_key_in,
     version_in,
@@ -30,11 +32,12 @@ from pannier_operator.delivery.app_secret import (
 from pannier_operator.delivery.plan import what_app_sees
 from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.objects.namespace_components import NamespaceComponents
+from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
 from pannier_operator.objects.references import references_of
-from pannier_operator.status.conditions import differs as status_differs
-from pannier_operator.status.conditions import events_between, is_current, is_ready, status_of
-from pannier_operator.status.events import event_of_component
+from pannier_operator.status.conditions import status_of
+from pannier_operator.status.findings import is_current, is_ready
 from pannier_operator.status.readiness import App
+from pannier_operator.status.resiliency_conditions import status_of_resiliency
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
     from pannier_operator.controller.deliverer import Delivery
     from pannier_operator.controller.missed_pods import MissedPods
     from pannier_operator.metrics import Metrics
-    from pannier_operator.objects.kinds import Component, ComponentStatus
     from pannier_operator.objects.pod_kinds import CachedPod
     from pannier_operator.settings import ReconcilingSettings
 
@@ -70,6 +72,7 @@ class _Snapshot(NamedTuple):
     """Those that mount an app's components and have not ended."""
     apps: list[str]
     components: NamespaceComponents
+    resiliencies: NamespaceResiliencies
     secrets: Secrets
 
 
@@ -85,13 +88,18 @@ class Reconciler:
         namespaces: NamespaceCache,
         settings: ReconcilingSettings,
         metrics: Metrics,
+        *,
+        admits_unknown_policies: bool = False,
     ):
+        """With `admits_unknown_policies` a Resiliency may name policies that nothing defines, as in profile dapr."""
         self._api = api
         self._cache = cache
         self._prober = prober
         self._missed_pods = missed_pods
         self._namespaces = namespaces
         self._metrics = metrics
+        self._admits_unknown_policies = admits_unknown_policies
+        self._statuses = StatusWriter(api, cache)
         self._mistakes = PodMistakes(api, cache)
         self._deliverer = Deliverer(api, cache, prober, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
@@ -229,7 +237,10 @@ class Reconciler:
         apps = sorted({app_id_of(pod) for pod in pods})
         await self._refresh_components_of_new_apps(apps, namespace)
         components = NamespaceComponents(self._cache.components(namespace))
-        return _Snapshot(namespace, pods, apps, components, await self._secrets_of(namespace, components))
+        resiliencies = NamespaceResiliencies(
+            self._cache.resiliencies(namespace), admits_unknown_names=self._admits_unknown_policies
+        )
+        return _Snapshot(namespace, pods, apps, components, resiliencies, await self._secrets_of(namespace, components))
 
     async def _refresh_components_of_new_apps(self, apps: Iterable[str], namespace: str) -> None:
         """List the Components if an app has no Secret yet.
@@ -274,13 +285,12 @@ class Reconciler:
     # --- 2. delivery --------------------------------------------------------------------------------------------------
 
     async def _deliver(self, snapshot: _Snapshot) -> dict[str, Delivery]:
-        deliveries = {
-            app: await self._deliverer.deliver(
-                app, snapshot.namespace, snapshot.components, snapshot.secrets, snapshot.pods
-            )
-            for app in snapshot.apps
-        }
-        return deliveries
+        return {app: await self._deliver_to(app, snapshot, snapshot.pods) for app in snapshot.apps}
+
+    async def _deliver_to(self, app: str, snapshot: _Snapshot, pods: Iterable[CachedPod]) -> Delivery:
+        return await self._deliverer.deliver(
+            app, snapshot.namespace, snapshot.components, snapshot.secrets, pods, snapshot.resiliencies
+        )
 
     # --- 3. Secrets of apps without pods ------------------------------------------------------------------------------
 
@@ -289,17 +299,14 @@ class Reconciler:
         secrets = self._cache.own_secrets(snapshot.namespace)
         kept = {app_of_secret_name(secret["metadata"]["name"]) for secret in secrets}
         apps = sorted(kept.difference(snapshot.apps, ("",)))
-        deliveries = [
-            await self._deliverer.deliver(app, snapshot.namespace, snapshot.components, snapshot.secrets, ())
-            for app in apps
-        ]
+        deliveries = [await self._deliver_to(app, snapshot, ()) for app in apps]
         self._deliverer.forget_others(snapshot.namespace, [*snapshot.apps, *apps])
         return [delivery.retry_after for delivery in deliveries]
 
     # --- 4. probes of sidecars ----------------------------------------------------------------------------------------
 
     def _generations(self, namespace: str, app: str) -> dict[str, int]:
-        """Return the generations of the components in an app's Secret as it is now."""
+        """Return the generations of what is in an app's Secret now."""
         secret = self._cache.secret(namespace, secret_name(app))
         return generations_in(secret) if secret is not None and is_own_secret(secret) else {}
 
@@ -317,8 +324,10 @@ class Reconciler:
             delivered = self._generations(namespace, app)
             stores = [each.name for each in what_app_sees(app, namespace, snapshot.components) if each.is_state_store]
             wanted = [name for name in stores if name in delivered]
+            named = [each.name for each in snapshot.resiliencies.visible_to(app)]
+            policies = [name for name in named if resiliency_key(name) in delivered]
             version, status_key = version_in(secret), status_key_in(secret)
-            found[app] = [Expected(pod, version, delivered, wanted, status_key) for pod in pods]
+            found[app] = [Expected(pod, version, delivered, wanted, status_key, policies) for pod in pods]
         return found
 
     def _schedule_probes(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
@@ -349,47 +358,28 @@ class Reconciler:
     ) -> list[float | None]:
         """Write the statuses that differ; return the seconds until the next attempt for each that was refused.
 
-        Until every sidecar has been probed once, only Components whose status is about an earlier generation get a new
+        Until every sidecar has been probed once, only objects whose status is about an earlier generation get a new
         status. The others keep the previous leader's, so a change of leader changes no status.
         """
         namespace, components = snapshot.namespace, snapshot.components
         apps = {app: self._app(app, namespace, delivery) for app, delivery in deliveries.items()}
         reports = {app: [self._prober.report_on(each) for each in pods] for app, pods in expected.items()}
         were_probed = all(self._prober.were_probed(pods) for pods in expected.values())
+        now = datetime.now(UTC)
         retries = []
         for member in components.members:
             if were_probed or not is_current(member.manifest):
-                status = status_of(member.manifest, components, snapshot.secrets, apps, reports, datetime.now(UTC))
-                retries.append(await self._write_status(member.manifest, status))
+                status = status_of(member.manifest, components, snapshot.secrets, apps, reports, now)
+                retries.append(await self._statuses.write("components", member.manifest, status))
+        for named in snapshot.resiliencies.members:
+            if were_probed or not is_current(named.manifest):
+                found = status_of_resiliency(named, snapshot.resiliencies, components, apps, reports, now)
+                retries.append(await self._statuses.write("resiliencies", named.manifest, found))
         return retries
 
     def _app(self, app: str, namespace: str, delivery: Delivery) -> App:
         refusal = delivery.refusal.message if delivery.refusal is not None else ""
         return App(self._generations(namespace, app), delivery.too_large, refusal)
-
-    async def _write_status(self, component: Component, status: ComponentStatus) -> float | None:
-        """Write one Component's status and its Events; return the seconds until the next attempt if it is refused.
-
-        A refusal does not stop the statuses of other Components.
-        """
-        if component["metadata"].get("deletionTimestamp") or not status_differs(status, component):
-            return None
-        before = component.get("status")
-        try:
-            written = await self._api.write_status(component, status)
-        except ApiRefusedError as error:
-            if error.is_namespace_terminating:
-                raise
-            name, namespace = component["metadata"]["name"], component["metadata"]["namespace"]
-            logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, error)
-            return _RETRY_AFTER_BUG
-        if written is None:
-            return None
-        self._cache.put("components", written)
-        now = datetime.now(UTC)
-        for event in events_between(before, status):
-            await self._api.create_event(event_of_component(component, event, status, now))
-        return None
 
 
 def _referred_to(components: NamespaceComponents) -> set[str]:

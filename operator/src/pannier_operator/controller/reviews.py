@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
 from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
+from pannier_operator.admission.resiliencies import judge_resiliency
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
 from pannier_operator.cluster.current_components import CurrentComponents
@@ -33,7 +35,7 @@ _FAILED: Final = "no sidecar is injected: the operator failed, its log says why"
 
 
 class AdmissionReviews:
-    """Judges Components, pods and workloads. Every replica does this."""
+    """Judges Components, Resiliency objects, pods and workloads. Every replica does this."""
 
     def __init__(
         self,
@@ -52,7 +54,12 @@ class AdmissionReviews:
         self._components = SharedReads(CurrentComponents(api, cache).of)
         self.server_version = NATIVE_FROM
         """The API server's version. No webhook is answered before it has been read."""
-        self.answers = {"components": self.review_component, "workloads": self.judge_workload}
+        self._resiliencies = SharedReads(api.resiliencies_in)
+        self.answers = {
+            "components": self.review_component,
+            "resiliencies": self.review_resiliency,
+            "workloads": self.judge_workload,
+        }
         """The functions that answer whole reviews, by the path of the webhook."""
 
     def timed(self, webhook: str) -> AbstractContextManager[object]:
@@ -72,12 +79,41 @@ class AdmissionReviews:
             verdict = await self.judge_component(
                 request["operation"], request.get("namespace") or "", new, old, requester
             )
-        response: kinds.AdmissionResponse = {"uid": request["uid"], "allowed": verdict.is_admitted}
-        if verdict.warnings:
-            response["warnings"] = list(verdict.warnings)
-        if not verdict.is_admitted:
-            response["status"] = {"message": verdict.refusal, "code": _REFUSED}
-        return _answering(review, response)
+        return _answering_with(verdict, review)
+
+    async def review_resiliency(self, review: kinds.AdmissionReview) -> kinds.AdmissionReview:
+        """Answer the AdmissionReview of a Resiliency."""
+        request = review["request"]
+        with self.timed("resiliencies"):
+            verdict = await self.judge_resiliency(
+                request.get("namespace") or "", request.get("object"), request.get("oldObject")
+            )
+        self._count("resiliencies", verdict.is_admitted)
+        return _answering_with(verdict, review)
+
+    async def judge_resiliency(
+        self, namespace: str, new: kinds.Resiliency | None, old: kinds.Resiliency | None
+    ) -> Verdict:
+        """Return the verdict on a Resiliency.
+
+        One that would be refused is judged again with the other objects as they are now: the same `kubectl apply` may
+        have created the one that defines a policy a moment ago, before the watch reports it.
+        """
+        judged = partial(
+            judge_resiliency,
+            new,
+            old,
+            components=self._cache.components(namespace),
+            admits_unknown_names=self._settings.sidecar.profile == "dapr",
+        )
+        verdict = judged(self._cache.resiliencies(namespace))
+        if verdict.is_admitted:
+            return verdict
+        try:
+            return judged(await self._resiliencies.of(namespace))
+        except ApiError as error:
+            logger.warning("The Resiliency objects of namespace %s cannot be read: %s", namespace, error)
+            return verdict
 
     async def judge_component(
         self,
@@ -196,6 +232,15 @@ class AdmissionReviews:
 
     def _count(self, webhook: str, is_admitted: bool) -> None:
         self._metrics.count("admissions_total", webhook=webhook, answer="admitted" if is_admitted else "refused")
+
+
+def _answering_with(verdict: Verdict, review: kinds.AdmissionReview) -> kinds.AdmissionReview:
+    response: kinds.AdmissionResponse = {"uid": review["request"]["uid"], "allowed": verdict.is_admitted}
+    if verdict.warnings:
+        response["warnings"] = list(verdict.warnings)
+    if not verdict.is_admitted:
+        response["status"] = {"message": verdict.refusal, "code": _REFUSED}
+    return _answering(review, response)
 
 
 def _answering(review: kinds.AdmissionReview, response: kinds.AdmissionResponse) -> kinds.AdmissionReview:

@@ -24,7 +24,7 @@ OUTLIVES_RELEASE_LABEL: Final = "pannier.dev/outlives-release"
 GENERATION: Final = "pannier.dev/generation"
 """On a delivered component: the generation of the Component it was made from."""
 GENERATIONS: Final = "pannier.dev/generations"
-"""On the Secret: the generation of each component in it, so that its data need not be read."""
+"""On the Secret: the generation of each component and Resiliency in it, so that its data need not be read."""
 
 
 MAX_BYTES: Final = 1024 * 1024
@@ -32,13 +32,19 @@ MAX_BYTES: Final = 1024 * 1024
 
 
 class TooLarge(NamedTuple):
-    """A component that was left out, because an app's components may hold 1 MiB together."""
+    """A component or Resiliency that was left out, because those of an app may hold 1 MiB together."""
 
-    component: str
+    key: str
+    """The component's name, or the `resiliency_key`."""
     size: int
     """Bytes, including those of its secrets."""
     total: int
-    """Bytes of all components of the app."""
+    """Bytes of all that the app should have."""
+
+
+def resiliency_key(name: str) -> str:
+    """Return what a Resiliency is called among components: a component's name has no slash."""
+    return f"resiliency/{name}"
 
 
 def secret_name(app_id: str) -> str:
@@ -55,7 +61,7 @@ def labels(app_id: str) -> dict[str, str]:
 
 
 def generations_in(secret: Secret | None) -> dict[str, int]:
-    """Return the generations of the components in an app's Secret; empty if it does not exist or is not ours."""
+    """Return the generations of what is in an app's Secret; empty if it does not exist or is not ours."""
     text = annotation_of(secret, GENERATIONS) if secret is not None else None
     try:
         found = json.loads(text) if text else {}

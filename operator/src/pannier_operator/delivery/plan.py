@@ -1,34 +1,54 @@
 """What each app's sidecars should see, as one Secret per app. Pure.
 
-The sidecar sees the Secret as a folder with a file for each component. If components refer to Kubernetes Secrets, the
-folder also holds a secret store for them, and its JSON file. An index lists all files, so that a file that somebody
-else adds to the Secret is not read. References to secrets are kept, so the sidecar knows which values are secret: it
-never logs them, and replaces no `{appID}` in a password. It reads the folder on a cluster as it does on a laptop.
+The sidecar sees the Secret as a folder with a file for each component, and one for all Resiliency objects. If
+components refer to Kubernetes Secrets, the folder also holds a secret store for them, and its JSON file. An index lists
+all files, so that a file that somebody else adds to the Secret is not read. References to secrets are kept, so the
+sidecar knows which values are secret: it never logs them, and replaces no `{appID}` in a password. It reads the folder
+on a cluster as it does on a laptop.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds import canonical_json
-from pannier_crds.component import Component, MetadataItem
-from pannier_crds.folder import INDEX_FILE, KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE, index_of
-from pannier_operator.delivery.app_secret import GENERATION, GENERATIONS, MAX_BYTES, TooLarge, labels, secret_name
-from pannier_operator.objects.namespace_components import NamespaceComponents
+from pannier_crds.component import API_VERSION, Component, MetadataItem
+from pannier_crds.folder import (
+    INDEX_FILE,
+    KUBERNETES_SECRETS_FILE,
+    KUBERNETES_SECRETS_STORE,
+    RESILIENCIES_FILE,
+    index_of,
+)
+from pannier_crds.resiliency import KIND
+from pannier_operator.delivery.app_secret import (
+    GENERATION,
+    GENERATIONS,
+    MAX_BYTES,
+    TooLarge,
+    labels,
+    resiliency_key,
+    secret_name,
+)
+from pannier_operator.objects.namespace_components import NamespaceComponents, text_of
+from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
 from pannier_operator.objects.references import Unresolved, references_of, text_in, unresolved_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pannier_operator.objects import kinds
     from pannier_operator.objects.namespace_components import Member
+    from pannier_operator.objects.namespace_resiliencies import ResiliencyMember
 
 SECRET_STORE_FILE: Final = "_kubernetes.yaml"
 Secrets = dict[str, dict[str, str]]
+NO_RESILIENCIES: Final = NamespaceResiliencies()
 
 
 class AppSecret(NamedTuple):
@@ -54,6 +74,7 @@ def secret_for(
     namespace: str,
     components: NamespaceComponents | Iterable[kinds.Component],
     secrets: Mapping[str, Mapping[str, bytes]],
+    resiliencies: NamespaceResiliencies = NO_RESILIENCIES,
 ) -> AppSecret:
     """Return the app's Secret. If the app sees no component, the Secret has an empty index: the pods' volume needs the
     Secret to exist.
@@ -65,8 +86,12 @@ def secret_for(
     unresolved = [lack for _, component in visible for lack in unresolved_in(component, secrets)]
     chosen, too_large = _within_limit(visible, secrets)
     files = _files(chosen, namespace, secrets)
+    policies, left_out = _policies_within(MAX_BYTES - _size(chosen, secrets), resiliencies.visible_to(app_id))
+    if policies:
+        files[RESILIENCIES_FILE] = b"".join(map(_document, policies))
     files[INDEX_FILE] = index_of(files)
     generations = {component.name: member.generation for member, component in chosen}
+    generations |= {resiliency_key(member.name): member.generation for member in policies}
     manifest: kinds.Secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -79,7 +104,7 @@ def secret_for(
         "type": "Opaque",
         "data": {name: base64.b64encode(content).decode() for name, content in files.items()},
     }
-    return AppSecret(manifest, unresolved, too_large)
+    return AppSecret(manifest, unresolved, [*too_large, *left_out])
 
 
 def _visible(
@@ -117,6 +142,45 @@ def _file(component: Component, generation: int) -> bytes:
 
 def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def _document(member: ResiliencyMember) -> bytes:
+    """Return a Resiliency as one document of the file, without what has no effect: sidecars would warn of it."""
+    spec = member.manifest.get("spec")
+    kept = dict(spec) if isinstance(spec, Mapping) else {}
+    targets = kept.get("targets")
+    if isinstance(targets, Mapping):
+        kept["targets"] = {"components": targets.get("components") or {}}
+    identity = {
+        "name": member.name,
+        "namespace": text_of(member.manifest, "namespace"),
+        "annotations": {GENERATION: str(member.generation)},
+    }
+    return _written(json.dumps({"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "spec": kept}))
+
+
+@lru_cache(maxsize=128)
+def _written(manifest: str) -> bytes:
+    """Return a manifest, which is JSON, as a document of YAML; it is the same for every app.
+
+    Policies have numbers, which `canonical_json` does not write.
+    """
+    from pannier_crds.manifests import write_document  # loaded with the first Resiliency
+
+    return f"---\n{write_document(json.loads(manifest))}".encode()
+
+
+def _policies_within(room: int, visible: Sequence[ResiliencyMember]) -> tuple[list[ResiliencyMember], list[TooLarge]]:
+    """Leave out the largest Resiliency objects until the rest fits beside the components."""
+    sizes = {member.name: len(_document(member)) for member in visible}
+    chosen, left_out = list(visible), []
+    total = sum(sizes.values()) + _POLICIES_BYTES
+    while chosen and total > room:
+        largest = max(chosen, key=lambda member: (sizes[member.name], member.name))
+        chosen.remove(largest)
+        left_out.append(TooLarge(resiliency_key(largest.name), sizes[largest.name], MAX_BYTES - room + total))
+        total -= sizes[largest.name]
+    return chosen, left_out
 
 
 def _secret_store(namespace: str) -> Component:
@@ -160,4 +224,5 @@ def _size(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Map
     return contents + len(index_of(files)) + _STORE_BYTES
 
 
+_POLICIES_BYTES: Final = 128  # room for the entry of their file in the index
 _STORE_BYTES: Final = 1536  # room for the secret store's own file, the version, and their entries in the index

@@ -56,7 +56,7 @@ class Namespace(Object, total=False):
     pass
 
 
-# --- Components -------------------------------------------------------------------------------------------------------
+# --- Components and Resiliency objects --------------------------------------------------------------------------------
 
 
 class Condition(TypedDict):
@@ -68,24 +68,41 @@ class Condition(TypedDict):
     observedGeneration: int
 
 
-class ComponentStatus(TypedDict):
-    """A status as the operator writes it."""
+class Status(TypedDict):
+    """A status as the operator writes it, of any kind that it reports on."""
 
     observedGeneration: int
-    actor: bool
     apps: int
     appsReady: int
     appsSummary: str
     conditions: list[Condition]
 
 
-class Component(Object, total=False):
-    """`pannier_crds.Component` reads its parts. Users may write a status too, in an annotation."""
+class ComponentStatus(Status):
+    actor: bool
+
+
+class ResiliencyStatus(Status):
+    stores: list[str]
+    storesSummary: str
+
+
+class Configured(Object, total=False):
+    """What users write and the operator reports on. Users may write a status too, in an annotation."""
 
     spec: object
-    auth: object
     scopes: object
     status: object
+
+
+class Component(Configured, total=False):
+    """`pannier_crds.Component` reads its parts."""
+
+    auth: object
+
+
+class Resiliency(Configured, total=False):
+    """`pannier_crds.resiliency.Resiliency` reads its parts."""
 
 
 # --- Secrets, Leases, Events ------------------------------------------------------------------------------------------
@@ -202,7 +219,7 @@ class AdmissionRequest(TypedDict, total=False):
     operation: Literal["CREATE", "UPDATE", "DELETE"]
     namespace: str
     object: Any
-    """A Component or a workload, depending on the webhook's path; None for a deletion."""
+    """A Component, a Resiliency or a workload, depending on the webhook's path; None for a deletion."""
     oldObject: Any
     userInfo: dict[str, Any]
 

@@ -100,7 +100,7 @@ def judge_alone(manifest: kinds.Component, known_secrets: Mapping[str, Collectio
     try:
         return Member(manifest, component, tuple(problems_alone(component, known_secrets)))
     except Exception as bug:  # a bug of ours: the other Components of the namespace are delivered all the same
-        return Member(manifest, None, (_unjudged(bug),))
+        return Member(manifest, None, (unjudged(bug),))
 
 
 def matters_to_others(manifest: kinds.Component) -> bool:
@@ -120,7 +120,8 @@ def matters_to_others(manifest: kinds.Component) -> bool:
     )
 
 
-def _unjudged(bug: Exception) -> Problem:
+def unjudged(bug: Exception) -> Problem:
+    """Return the problem of an object whose check has raised."""
     message = f"it can't be checked because of a bug in Pannier ({type(bug).__name__})"
     return error("", message, "report the bug; leaving out settings one by one shows which of them causes it")
 
@@ -156,8 +157,8 @@ def text_of(manifest: kinds.Object, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def generation_of(manifest: kinds.Component) -> int:
-    """Return `metadata.generation`, which grows with every change of spec, auth or scopes."""
+def generation_of(manifest: kinds.Configured) -> int:
+    """Return `metadata.generation`, which grows with every change of what a user writes."""
     value = metadata_of(manifest).get("generation")
     return value if isinstance(value, int) else 0
 

@@ -1,4 +1,4 @@
-"""Events, for `kubectl describe`: changes of Components, and pods without their sidecar. Pure.
+"""Events, for `kubectl describe`: changes of Components and Resiliency objects, and pods without their sidecar. Pure.
 
 An Event's name is derived from its content, so creating it twice, by whichever replica, makes one Event.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pannier_operator.objects import kinds, pod_kinds
-    from pannier_operator.status.conditions import Event
+    from pannier_operator.status.findings import Event
 
 MISSED: Final = "SidecarMissing"
 UNDELIVERED: Final = "ComponentsNotDelivered"
@@ -25,12 +25,12 @@ _MAX_NAME_LENGTH: Final = 200
 """Characters of the object's name in the Event's: its limit is 253."""
 
 
-def event_of_component(
-    component: kinds.Component, event: Event, status: kinds.ComponentStatus, now: datetime
+def event_of_transition(
+    kind: str, manifest: kinds.Configured, event: Event, status: kinds.Status, now: datetime
 ) -> kinds.Event:
     """Return an Event for one transition: the same trouble at another time is another Event."""
-    metadata = component["metadata"]
-    about = _reference("dapr.io/v1alpha1", "Component", metadata["namespace"], metadata["name"], metadata["uid"])
+    metadata = manifest["metadata"]
+    about = _reference("dapr.io/v1alpha1", kind, metadata["namespace"], metadata["name"], metadata["uid"])
     times = [each["lastTransitionTime"] for each in status["conditions"] if each["reason"] == event.reason]
     return _event(about, event.type, event.reason, event.message, now, distinct=max(times, default=""))
 

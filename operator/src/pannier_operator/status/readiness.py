@@ -1,8 +1,10 @@
-"""What sidecars report on their stores (`GET /v1.0/healthz?verbose`), and what it means for an app. Pure."""
+"""What sidecars report on their stores and policies (`GET /v1.0/healthz?verbose`), and what it means for an app.
+Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from sys import intern
@@ -12,12 +14,13 @@ from pannier_crds.problems import quoted
 
 if TYPE_CHECKING:
     from pannier_operator.delivery.app_secret import TooLarge
-    from pannier_operator.status.reasons import NotDelivered, NotReady
+    from pannier_operator.status.reasons import NotDelivered, NotReady, NotUsedBySidecar
 
-_RANKS: Final[tuple[NotReady | NotDelivered, ...]] = (
+_RANKS: Final[tuple[NotReady | NotUsedBySidecar | NotDelivered, ...]] = (
     "RefusedBySidecar",
     "ServesEarlierVersion",
     "StoreUnavailable",
+    "SidecarTooOld",
     "SidecarSilent",
     "NotLoadedYet",
     "Delivering",
@@ -28,18 +31,18 @@ _MAX_REASON: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app that has pods in the namespace. `delivered` are the generations in its Secret."""
+    """An app that has pods in the namespace. `delivered` are the generations in its Secret (`generations_in`)."""
 
     delivered: Mapping[str, int] = field(default_factory=dict)
     too_large: Collection[TooLarge] = ()
-    """The components that did not fit into its Secret."""
+    """What did not fit into its Secret."""
     refusal: str = ""
     """What refuses its Secret, and what to do; empty if nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """One store in one sidecar: `state` is ready, waiting, refused or hidden."""
+    """One store or Resiliency in one sidecar: `state` is ready, waiting, refused or hidden."""
 
     state: str
     why: str = ""
@@ -59,6 +62,8 @@ class Report:
     trouble: str = ""
     version: str = ""
     """The version of the components that the sidecar has read last; empty if it reports none."""
+    resiliencies: Mapping[str, StoreReport] | None = None
+    """None: the sidecar is of a version that does not report on them."""
 
     def has_read(self, version: str) -> bool:
         """Return whether the sidecar has read this version. One that reports no version is assumed to have."""
@@ -77,43 +82,63 @@ class Report:
             return cls(pod, trouble="its health answer names no stores")
         return cls(
             pod,
-            {
-                intern(str(name)): _store_report(str(each.get("state", "")), str(each.get("why") or ""))
-                for name, each in stores.items()
-                if isinstance(each, Mapping)
-            },
+            _states_in(stores),
             # Older sidecars, which keep running when the operator is upgraded, report the whole file: since then it
             # has a second line, the status key.
             version=str(answer.get("componentsVersion") or "").partition("\n")[0],
+            resiliencies=_states_in(named) if isinstance(named := answer.get("resiliencies"), Mapping) else None,
         )
+
+
+def _states_in(part: Mapping[object, object]) -> dict[str, StoreReport]:
+    return {
+        intern(str(name)): _store_report(str(each.get("state", "")), str(each.get("why") or ""))
+        for name, each in part.items()
+        if isinstance(each, Mapping)
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why an app does not have a component ready."""
+    """Why an app does not have a component or Resiliency ready."""
 
-    reason: NotReady | NotDelivered
+    reason: NotReady | NotUsedBySidecar | NotDelivered
     message: str
 
     @property
     def rank(self) -> int:
-        """The lower the rank, the more the trouble says about the component itself."""
+        """The lower the rank, the more the trouble says about the object itself."""
         return _RANKS.index(self.reason)
 
 
 def trouble_of(component: str, reports: Sequence[Report]) -> Trouble | None:
     """Return what keeps an app from having the component ready; None if all its running pods have it."""
+    return _worst(reports, lambda report: _trouble_in(report, (report.stores or {}).get(component)))
+
+
+def trouble_of_resiliency(name: str, reports: Sequence[Report]) -> Trouble | None:
+    """Return what keeps an app from using the Resiliency; None if all its running pods do."""
+    return _worst(reports, lambda report: _trouble_with_resiliency(name, report))
+
+
+def _worst(reports: Sequence[Report], trouble_in: Callable[[Report], Trouble | None]) -> Trouble | None:
     if not reports:
         return Trouble("NoRunningPod", "none of its pods runs yet")
-    troubles = [found for report in reports if (found := _trouble_in(component, report)) is not None]
+    troubles = [found for report in reports if (found := trouble_in(report)) is not None]
     return min(troubles, key=lambda trouble: trouble.rank, default=None)
 
 
-def _trouble_in(component: str, report: Report) -> Trouble | None:
+def _trouble_with_resiliency(name: str, report: Report) -> Trouble | None:
+    if report.stores is not None and report.version and report.resiliencies is None:
+        why = "its sidecar is of a version that does not report on policies; restart the app"
+        return Trouble("SidecarTooOld", f"pod {quoted(report.pod)}: {why}")
+    return _trouble_in(report, (report.resiliencies or {}).get(name))
+
+
+def _trouble_in(report: Report, store: StoreReport | None) -> Trouble | None:
     pod = f"pod {quoted(report.pod)}"
     if report.stores is None:
         return Trouble("SidecarSilent", f"{pod}: {_short(report.trouble) or 'its sidecar does not answer'}")
-    store = report.stores.get(component)
     if store is None or store.state == "hidden":
         return Trouble("NotLoadedYet", f"{pod}: its sidecar has not read it yet")
     if store.state == "ready":

@@ -1,4 +1,4 @@
-"""Which conditions a Component has, and for which reasons. crds/component.yaml and docs/kubernetes.md describe them."""
+"""Which conditions objects have, and for which reasons, as crds/ and docs/kubernetes.md describe them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NotAccepted = Literal["Invalid", "ActorStateStoreConflict", "DefaultStateStoreConflict", "Conflict", "NotServed"]
+NotAcceptedResiliency = Literal["Invalid", "UnknownPolicy"]
 NotResolved = Literal["SecretMissing", "SecretStoreMissing"]
 NotDelivered = Literal["Delivering", "TooLarge", "SecretRefused"]
 NotReady = Literal[
@@ -18,9 +19,12 @@ NotReady = Literal[
     "NotLoadedYet",
     "NoRunningPod",
 ]
+NotUsedBySidecar = Literal[
+    "RefusedBySidecar", "ServesEarlierVersion", "SidecarTooOld", "SidecarSilent", "NotLoadedYet", "NoRunningPod"
+]
 NotFalse = Literal["Accepted", "Resolved", "NotNeeded", "NotJudged", "Delivered", "NotUsed", "Ready"]
 """Reasons for which a condition is true, or unknown."""
-Reason = Literal[NotAccepted, NotResolved, NotDelivered, NotReady, NotFalse]
+Reason = Literal[NotAccepted, NotAcceptedResiliency, NotResolved, NotDelivered, NotReady, NotUsedBySidecar, NotFalse]
 
 FALSE_BECAUSE: Final[Mapping[str, tuple[Reason, ...]]] = {
     "Accepted": get_args(NotAccepted),
@@ -28,5 +32,11 @@ FALSE_BECAUSE: Final[Mapping[str, tuple[Reason, ...]]] = {
     "Delivered": get_args(Literal[NotDelivered, NotAccepted]),
     "Ready": get_args(Literal[NotReady, NotDelivered, NotResolved, NotAccepted]),
 }
-"""The conditions, in the order in which they are found, and why each can be false."""
+"""The conditions of a Component, in the order in which they are found, and why each can be false."""
 CONDITIONS: Final = tuple(FALSE_BECAUSE)
+RESILIENCY_FALSE_BECAUSE: Final[Mapping[str, tuple[Reason, ...]]] = {
+    "Accepted": get_args(NotAcceptedResiliency),
+    "Delivered": get_args(Literal[NotDelivered, NotAcceptedResiliency]),
+    "Ready": get_args(Literal[NotUsedBySidecar, NotDelivered, NotAcceptedResiliency]),
+}
+"""The conditions of a Resiliency."""

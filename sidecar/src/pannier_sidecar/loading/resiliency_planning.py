@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from pannier_crds.resiliency import KIND
 from pannier_crds.resiliency_policies import Policies, remarks_among, remarks_on_built_in
-from pannier_sidecar.loading.states import Refused, place
+from pannier_sidecar.loading.states import ComponentState, Refused, place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,17 @@ def plan_with_policies(
         resiliencies=tuple(counted),
         refused_resiliencies=tuple(planning.refused),
     )
+
+
+def states_of(decided: Plan) -> list[ComponentState]:
+    """Return the state of each Resiliency object, by name: of two with the same name, that of the refused one."""
+    counting = {parsed.resiliency.name for parsed in decided.resiliencies}
+    found = {name: ComponentState(name, KIND, "", "ready") for name in counting}
+    for refused in decided.refused_resiliencies:
+        name = refused.name or refused.source
+        why = f"its latest version is refused: {refused.why}" if name in counting else refused.why
+        found[name] = ComponentState(name, KIND, "", "ready" if name in counting else "refused", why)
+    return [found[name] for name in sorted(found)]
 
 
 class _Planning:

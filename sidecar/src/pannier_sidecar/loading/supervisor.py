@@ -19,7 +19,7 @@ from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.retries import never_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pannier_crds.component import Component
     from pannier_sidecar.loading.resolving import ResolutionContext
@@ -143,6 +143,14 @@ class StoreSupervisor:
             if hidden.name not in self._lifecycles
         ]
         return sorted(states, key=lambda state: state.name)
+
+    def resiliencies(self) -> Sequence[ComponentState]:
+        """Return the state of every Resiliency object that is for the app, sorted by name."""
+        if not self._plan.resiliencies and not self._plan.refused_resiliencies:
+            return ()
+        from pannier_sidecar.loading.resiliency_planning import states_of  # loaded with the first Resiliency
+
+        return states_of(self._plan)
 
     @property
     def secret_stores(self) -> tuple[ComponentState, ...]:
