@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +293,66 @@ def test_calls_are_logged_as_the_configuration_says(place: Place) -> None:
     quiet.call(f"{STATE}/a-key")
     assert "called: " not in quiet.err
     assert "hidden-key" not in pannier.err and "ealth" not in pannier.err.lower()
+
+
+class Collector:
+    """Takes whatever is posted to it."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.got = b""
+        collector = self
+
+        class Take(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                collector.got += self.rfile.read(int(self.headers["content-length"]))
+                collector.paths.append(self.path)
+                self.send_response(202)
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Take)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def test_traces_go_where_the_configuration_says_and_elsewhere_after_a_change(place: Place) -> None:
+    with closing(Collector()) as zipkin, closing(Collector()) as otel:
+        named = {"endpointAddress": f"http://{zipkin.address}/api/v2/spans"}
+        place.configure(tracing={"samplingRate": "1", "zipkin": named})
+        pannier = place.start(environment={"OTEL_BSP_SCHEDULE_DELAY": "100"})
+        assert pannier.call(f"{STATE}/first-key")[0] == 204
+        pannier.until(lambda: b"first-key" in zipkin.got)
+        collector = {"endpointAddress": otel.address, "protocol": "http", "isSecure": False}
+        reconfigure(place, pannier, tracing={"samplingRate": "1", "otel": collector})
+
+        def reaches_the_collector() -> bool:
+            assert pannier.call(f"{STATE}/second-key")[0] == 204
+            ask(pannier.grpc_port(), DAPR, "GetState", store_name="statestore", key="k")
+            return bool(otel.got)
+
+        pannier.until(reaches_the_collector)
+        assert otel.paths[0] == "/v1/traces"
+        reconfigure(place, pannier, tracing={"samplingRate": "0", "otel": collector})
+        context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        # Without spans the caller's own context comes back.
+        pannier.until(lambda: traceparent(pannier, context) == context)
+        pannier.process.terminate()
+        assert pannier.end() == 0
+
+
+def traceparent(pannier: Pannier, context: str) -> str | None:
+    with closing(http.client.HTTPConnection("127.0.0.1", pannier.port(), timeout=PATIENCE)) as connection:
+        connection.request("GET", f"{STATE}/last-key", headers={"traceparent": context})
+        return connection.getresponse().getheader("traceparent")
 
 
 def test_metrics_may_be_switched_off(place: Place) -> None:

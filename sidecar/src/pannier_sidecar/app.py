@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 from functools import partial
 from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
@@ -16,7 +17,7 @@ from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.network import answers
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
-from pannier_sidecar.observing.tracing import make_tracer
+from pannier_sidecar.observing.tracing import Tracer, make_tracer
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.secret_reader import SecretReader
 from pannier_sidecar.serving import Budget
@@ -85,7 +86,10 @@ class Sidecar:
         self._is_wrong = False
         if settings.profile == "dapr":
             self.supervisor.on_invalid = self._end_invalid
-        self._tracer = make_tracer(place.environment, settings.app.id)
+        self._exchanging: set[asyncio.Task[None]] = set()
+        self._former_tracers: list[Tracer] = []
+        """Tracers whose last calls may not have ended yet."""
+        self._tracer = self._make_tracer(None if configuration is None else configuration.current)
         self._runtime = Runtime(
             settings.app.id,
             __version__,
@@ -180,18 +184,14 @@ class Sidecar:
         await self._front_ends.stop(0.0 if is_forced else grace)
         await self.supervisor.stop(0.0 if is_forced else CLOSING_PATIENCE)
         self._listeners.close()
-        if self._tracer.is_exporting:
-            await self._export_the_rest()
+        for task in self._exchanging:
+            task.cancel()
+        exporting = [tracer for tracer in (self._tracer, *self._former_tracers) if tracer.is_exporting]
+        await _export_the_rest(exporting)
         log.debug("stopped")
         if self._settings.profile == "dapr" and not is_forced:
             log.info("Daprd shutdown gracefully")
         return 1 if is_forced or self._is_wrong else 0
-
-    async def _export_the_rest(self) -> None:
-        """Export the remaining spans; a collector that is down must not delay the shutdown."""
-        thread = Thread(target=self._tracer.close, daemon=True)
-        thread.start()
-        await asyncio.to_thread(thread.join, EXPORT_PATIENCE)
 
     def _force(self) -> None:
         self._forced.set()
@@ -206,11 +206,46 @@ class Sidecar:
             self.supervisor.deny(now.denies)
         if before is not None:
             log.info("the Configuration has changed and is in effect")
+        if before is not None and before.tracing != now.tracing:
+            task = asyncio.create_task(self._exchange_tracer(now), name="trace otherwise")
+            self._exchanging.add(task)
+            task.add_done_callback(self._exchanging.discard)
+
+    def _make_tracer(self, configuration: Configuration | None) -> Tracer:
+        options = None if configuration is None else configuration.tracing
+        return make_tracer(self._settings.place.environment, self._settings.app.id, options)
+
+    async def _exchange_tracer(self, configuration: Configuration) -> None:
+        """Trace as a changed Configuration says; spans that were begun are exported to where they were."""
+        made = await asyncio.to_thread(self._make_tracer, configuration)  # it may have to import OpenTelemetry
+        if self._configuration is None or self._configuration.current is not configuration:
+            _close_aside(made)  # there is a later one
+            return
+        before, self._tracer = self._tracer, made
+        self._front_ends.trace_by(made)
+        self._former_tracers.append(before)
+        await asyncio.sleep(self._settings.stop.graceful)
+        self._former_tracers.remove(before)
+        _close_aside(before)
 
     def _take_over(self, directory: Directory) -> None:
         self._service.directory = directory
         if self._metrics is not None:
             self._metrics.know_stores([*directory.served, *directory.waiting])
+
+
+def _close_aside(tracer: Tracer) -> Thread:
+    """Export the remaining spans in a thread, which ends with the process: a collector that is down delays nobody."""
+    thread = Thread(target=tracer.close, daemon=True)
+    thread.start()
+    return thread
+
+
+async def _export_the_rest(tracers: list[Tracer]) -> None:
+    threads = [_close_aside(tracer) for tracer in tracers]
+    deadline = monotonic() + EXPORT_PATIENCE
+    for thread in threads:
+        await asyncio.to_thread(thread.join, max(0.0, deadline - monotonic()))
 
 
 def _state_limits(limits: LimitSettings) -> StateLimits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.access import AccessControl
 from pannier_sidecar.grpc_api.connection import GrpcConnection
@@ -26,6 +26,7 @@ from pannier_sidecar.observing.grpc_calls import counter as count_grpc
 from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
 from pannier_sidecar.observing.http_calls import method_and_path, observe, with_trace
 from pannier_sidecar.observing.scrapes import Scrapes
+from pannier_sidecar.observing.tracing import Tracer
 from pannier_sidecar.settings import EVERYWHERE
 from pannier_sidecar.state.errors import IllegalKeyError
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pannier_sidecar.http_api.messages import Call
     from pannier_sidecar.listening import Listeners
     from pannier_sidecar.observing.metrics import Metrics
-    from pannier_sidecar.observing.tracing import Tracer
     from pannier_sidecar.runtime import Runtime
     from pannier_sidecar.serving import Budget
     from pannier_sidecar.settings import LimitSettings, Settings
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     FindMethod = Callable[[bytes, dict[bytes, bytes]], Method]
     HttpAnswer = Callable[[Call], Awaitable[Answer]]
 
-_HEALTH_PATHS = frozenset((b"/v1.0/healthz", b"/v1.0/healthz/outbound"))
-_HEALTH_SERVICE = "/grpc.health."
+_HEALTH_PATHS: Final = frozenset((b"/v1.0/healthz", b"/v1.0/healthz/outbound"))
+_HEALTH_SERVICE: Final = "/grpc.health."
 
 
 class FrontEnds:
@@ -103,6 +103,14 @@ class FrontEnds:
     def configure(self, configuration: Configuration) -> None:
         """Answer and log calls as a Configuration says, from the next call on."""
         self._configuration = configuration
+        self._rearrange()
+
+    def trace_by(self, tracer: Tracer) -> None:
+        """Have another tracer begin the spans, from the next call on."""
+        self._tracer = tracer
+        self._rearrange()
+
+    def _rearrange(self) -> None:
         answer, fast_path = self._arrange()
         if self._listener is not None:
             self._listener.answer, self._listener.fast_path = answer, fast_path
@@ -160,8 +168,9 @@ class FrontEnds:
         if _is_on_ports(sockets):
             may_pass = partial(passes, access_control(self._settings, is_exposed=is_exposed(sockets)))
         counter = self._metrics.request_counter if self._metrics else _not_counted
-        traced = partial(with_trace, self._tracer)
-        return FastPath(self._api, may_pass, counter, traced, self._settings.limits.max_body_size)
+        return FastPath(
+            self._api, may_pass, counter, partial(with_trace, Tracer()), self._settings.limits.max_body_size
+        )
 
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:

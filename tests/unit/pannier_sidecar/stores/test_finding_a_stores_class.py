@@ -53,7 +53,12 @@ def test_every_extra_is_there_and_part_of_all() -> None:
     extras = tomllib.loads((ROOT / "sidecar" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     [everything] = extras.pop("all")
     assert sorted(everything.removeprefix("pannier-sidecar[").removesuffix("]").split(",")) == sorted(extras)
-    of_no_store = {"encryption", "otel", *(server.package_of(name).EXTRA for name in remote_secret_stores())}
+    of_no_store = {
+        "encryption",
+        "otel",
+        "otel-grpc",
+        *(server.package_of(name).EXTRA for name in remote_secret_stores()),
+    }
     assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - of_no_store
 
 
