@@ -156,6 +156,17 @@ def test_components_with_other_mistakes_are_refused_too(said: Try, manifest: dic
     assert verdict_of_the_checks(manifest)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_accepted"),
+    [("ledger", True), ("my-store", True), ("rediss", False), ("sqlserver", False), ("postgre", False), ("", False)],
+)
+def test_types_of_pluggable_components_are_accepted_unless_they_look_misspelt(
+    said: Try, name: str, is_accepted: bool
+) -> None:
+    refusal = said(component({"type": f"state.{name}"}))
+    assert ("created" in refusal) is is_accepted, refusal
+
+
 def test_kubectl_shows_and_waits_for_the_status(cluster: Cluster, definition: str, namespace: str) -> None:
     manifest = redis({"name": "actorStateStore", "value": "true"})
     text = json.dumps({**manifest, "apiVersion": f"{GROUP}/v1alpha1"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds import catalogue
 from pannier_crds.component import CONTAINER_ANNOTATION
+from pannier_crds.component_container import container_problems
 from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.neighbours import are_rivals, conflicts_in_turn, conflicts_with, problems_among
 from pannier_crds.pluggable import type_of
@@ -57,7 +58,16 @@ OTHER_BUILDING_BLOCKS: Final = frozenset(
 
 _MAX_SUGGESTED: Final = 10
 """How many misspelt names of one component are compared with all known names, to suggest the right one."""
-_ORDER: Final = ("metadata.name", "metadata.namespace", "spec.type", "spec.version", "spec.metadata", "auth", "scopes")
+_ORDER: Final = (
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.annotations",
+    "spec.type",
+    "spec.version",
+    "spec.metadata",
+    "auth",
+    "scopes",
+)
 
 
 def problems_of(
@@ -77,6 +87,7 @@ def problems_of(
         message = f"{quoted(component.type)} is not served by Pannier and is skipped"
         return [warning("spec.type", message)]
     problems = [*_name_problems(component), *_item_problems(component), *scope_problems(component.scopes)]
+    problems.extend(container_problems(component))
     if component_type is None:
         problems.append(_unknown_type(component))
     else:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 SOCKETS_FOLDER_VARIABLE: Final = "DAPR_COMPONENTS_SOCKETS_FOLDER"
 DEFAULT_SOCKETS_FOLDER: Final = "/tmp/dapr-components-sockets"
+ALIKE_LETTERS: Final = 3
+ALIKE_LENGTHS: Final = 2
+"""A name that begins with the same letters as one of the catalogue, and has about as many, counts as misspelt. The
+definition of Components (crds/component.yaml) can compare names only in this way.
+"""
 _PREFIX: Final = "state."
 _VERSIONS: Final = ("v1",)
 
@@ -67,6 +72,21 @@ def is_likely_misspelt(component_type: str) -> bool:
     """Return whether a type that the catalogue does not know looks like one of it, or is one of Dapr's built-in
     stores.
     """
-    name = component_type.strip().lower()
-    known = [each.removeprefix(_PREFIX) for each in catalogue.known_names(_PREFIX)]
-    return name in catalogue.stores_of_dapr_alone() or closest(name_of(name), known) is not None
+    name = name_of(component_type)
+    known = known_store_names()
+    return (
+        f"{_PREFIX}{name}" in catalogue.stores_of_dapr_alone()
+        or closest(name, known) is not None
+        or any(_are_alike(name, each) for each in known)
+    )
+
+
+def known_store_names() -> list[str]:
+    """Return the names and aliases of the catalogue's state stores, without `state.`."""
+    types = [kind for kind in catalogue.known_types() if kind.is_state_store]
+    names = (name for kind in types for name in (kind.name, *kind.aliases))
+    return list(dict.fromkeys(name.removeprefix(_PREFIX) for name in names))
+
+
+def _are_alike(name: str, known: str) -> bool:
+    return name[:ALIKE_LETTERS] == known[:ALIKE_LETTERS] and abs(len(name) - len(known)) <= ALIKE_LENGTHS

@@ -237,3 +237,12 @@ async def test_a_component_that_appears_later_is_found(tmp_path: Path) -> None:
                 assert await later.get(Get("k")) == StoredValue(b"1", "7")
         finally:
             component.stop()
+
+
+async def test_a_socket_that_this_user_may_not_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as root, who may do everything, so the answer of the system is replaced."""
+    monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith("scripted.sock"))
+    with speaking(tmp_path, b"") as component:
+        error = await refusal_of(PluggableStore, component.settings(5.0))
+    assert isinstance(error, StoreUnavailableError)
+    assert "does not let this user connect; give its socket the mode 0777" in str(error)

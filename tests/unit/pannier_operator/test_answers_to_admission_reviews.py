@@ -192,3 +192,17 @@ async def test_a_workload_is_admitted_whatever_it_says(reviews: AdmissionReviews
 
     assert answer["response"]["allowed"] is True
     assert answer["response"]["uid"] == "1"
+
+
+async def test_a_pod_gets_the_containers_that_components_describe(cluster: Cluster, reviews: AdmissionReviews) -> None:
+    described = component(name="ledger")
+    described["metadata"]["annotations"] = {"dapr.io/component-container": '{"image": "ledger:1"}'}
+    cluster.components = [described, {"metadata": {"name": "no-component", "namespace": "shop"}}]
+    asking = pod()
+    asking["metadata"]["annotations"]["dapr.io/inject-pluggable-components"] = "true"
+
+    verdict = await reviews.mutate_pod(asking, "shop")
+
+    assert [each["name"] for each in verdict.pod["spec"]["initContainers"]] == ["ledger", "daprd"]
+    cluster.error = ApiError("TimeoutError")
+    assert (await reviews.mutate_pod(asking, "shop")).pod is asking

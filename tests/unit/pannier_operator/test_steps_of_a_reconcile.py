@@ -292,7 +292,7 @@ async def test_a_namespace_that_is_being_deleted_is_left_in_peace(
 
 async def test_a_change_of_status_makes_its_events_once(cluster: ClusterInMemory, replicas: list[Replica]) -> None:
     broken = component("orders")
-    broken["spec"]["type"] = "state.nowhere"
+    broken["spec"]["type"] = "state.rediss"
     cluster.put(broken)
 
     replica = lead(cluster, replicas)

@@ -9,6 +9,7 @@ from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_por
 from pannier_operator.injection.ending import too_long
 from pannier_operator.injection.environment import not_set
 from pannier_operator.injection.plan import SOCKET_VOLUME
+from pannier_operator.injection.pluggable import not_served
 from pannier_operator.injection.volumes import not_mounted
 from pannier_operator.objects.app_ids import owner_kind_of
 
@@ -26,6 +27,7 @@ def warnings_about(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
     yield from _about_socket(pod, injection)
     yield from not_set(injection.options)
     yield from not_mounted(pod, injection)
+    yield from not_served(pod, injection)
     yield from too_long(pod, injection)
 
 

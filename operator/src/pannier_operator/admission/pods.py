@@ -6,12 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import quoted
+from pannier_crds.values import is_truthy
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS, objections
 from pannier_operator.admission.pod_warnings import warnings_about
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.injection.annotations import read as read_annotations
 from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
-from pannier_operator.injection.plan import COMPONENTS_VOLUME, TOKEN_MASK_VOLUME, Injection
+from pannier_operator.injection.plan import (
+    COMPONENTS_PATH,
+    COMPONENTS_VOLUME,
+    SOCKET_PATH,
+    TOKEN_MASK_VOLUME,
+    TOKEN_PATH,
+    Injection,
+)
+from pannier_operator.injection.pluggable import INJECTED, SOCKETS_FOLDER, containers_of, sockets_folder
 from pannier_operator.injection.pod import inject
 from pannier_operator.injection.resources import contradictions, resources_of
 from pannier_operator.objects.app_ids import (
@@ -26,8 +35,9 @@ from pannier_operator.objects.app_ids import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from pannier_crds.component import Component
     from pannier_operator.admission.namespace_bounds import NamespaceBounds
     from pannier_operator.injection.annotations import SidecarOptions
     from pannier_operator.objects import kinds, pod_kinds
@@ -57,12 +67,13 @@ def mutate(
     server_version: tuple[int, int],
     cron_job: str = "",
     bounds: NamespaceBounds = NO_BOUNDS,
+    components: Iterable[Component] = (),
 ) -> PodVerdict:
     """Return the verdict on a new pod. `namespace` is the request's: the pod itself often names none.
 
     A pod that has a sidecar, asks for none, or is labelled to get none stays as it is. `server_version` is the API
     server's, as (1, 35). `cron_job` is the name of the CronJob that made the pod's Job, if that was looked up; `bounds`
-    are the namespace's bounds on containers.
+    are the namespace's bounds on containers. `components` are its Components, for pods that ask for their containers.
     """
     if has_sidecar(pod) or DISABLED in (_labels(pod).get(INJECTION_LABEL), namespace_labels.get(INJECTION_LABEL)):
         return PodVerdict(pod=pod)
@@ -77,12 +88,19 @@ def mutate(
             return PodVerdict(warnings=(text,), pod=pod)
         return PodVerdict((f"{text}; its namespace requires one ({INJECTION_LABEL}: required)",), pod=pod)
     is_native = _is_native(options, settings, server_version)
-    injection = Injection(app_id_of(pod, cron_job), options, settings.sidecar, is_native)
+    app_id = app_id_of(pod, cron_job)
+    seen = (each for each in components if options.injects_components and each.is_visible_to(app_id, namespace))
+    injection = Injection(app_id, options, settings.sidecar, is_native, tuple(containers_of(seen)))
     errors = (*_errors(pod, injection), *objections(resources_of(options, settings.sidecar), bounds))
     if errors:
         return PodVerdict(errors, tuple(warnings), pod=pod)
     warnings.extend(warnings_about(pod, injection))
     return PodVerdict(warnings=tuple(warnings), pod=inject(pod, injection))
+
+
+def asks_for_components(pod: pod_kinds.Pod) -> bool:
+    """Return whether a pod is to get the containers that Components describe."""
+    return is_truthy((_metadata(pod).get("annotations") or {}).get(INJECTED, ""))
 
 
 def _why_untouchable(pod: pod_kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
@@ -138,6 +156,8 @@ def _errors(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
         port = ports.pop(use, None)
         if port in ports.values():
             yield f"annotation {annotation}: {port} is another port of the sidecar; write one that is free"
+    if sockets_folder(injection) in (COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH):
+        yield f"annotation {SOCKETS_FOLDER}: something else is mounted there; write another folder"
     yield from contradictions(injection.options)
 
 

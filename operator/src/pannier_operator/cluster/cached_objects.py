@@ -9,6 +9,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from pannier_crds.component import CONTAINER_ANNOTATION
 from pannier_operator.delivery.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, app_of_secret_name, digests
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION
@@ -26,6 +27,7 @@ from pannier_operator.objects.app_ids import (
     has_sidecar,
     lacks_sidecar,
 )
+from pannier_operator.objects.namespace_components import annotation_of
 from pannier_operator.status.findings import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
@@ -66,7 +68,14 @@ def _decoded(text: str) -> object:
 def fingerprint_of_configured(manifest: Configured) -> object:
     """Return what a reconcile depends on, and the status, which a reconcile writes."""
     metadata = manifest["metadata"]
-    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), manifest.get("status")
+    container = annotation_of(manifest, CONTAINER_ANNOTATION)  # of a Component; it changes without a new generation
+    return (
+        metadata["uid"],
+        metadata.get("generation"),
+        metadata.get("deletionTimestamp"),
+        container,
+        manifest.get("status"),
+    )
 
 
 # --- pods -------------------------------------------------------------------------------------------------------------

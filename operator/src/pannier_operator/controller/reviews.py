@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
-from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
+from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, asks_for_components, mutate
 from pannier_operator.admission.resiliencies import judge_resiliency
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
@@ -16,10 +16,13 @@ from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.known_secrets import KnownSecrets
 from pannier_operator.cluster.shared_reads import SharedReads
 from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up, lacks_sidecar
+from pannier_operator.objects.namespace_components import component_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from pannier_crds.component import Component
     from pannier_operator.admission.components import Operation
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
@@ -192,12 +195,20 @@ class AdmissionReviews:
                 server_version=self.server_version,
                 cron_job=await self._cron_job_of(pod, namespace),
                 bounds=facts.bounds,
+                components=await self._components_for(pod, namespace),
             )
         except Exception:
             if facts.labels.get(INJECTION_LABEL) == "required":
                 raise
             logger.exception("A pod in namespace %s gets no sidecar: the operator failed", namespace)
             return None
+
+    async def _components_for(self, pod: pod_kinds.Pod, namespace: str) -> Sequence[Component]:
+        """Return the namespace's Components if the pod is to get the containers that they describe. Raises ApiError."""
+        if not asks_for_components(pod):
+            return ()
+        read = [component_in(manifest) for manifest in await self._components.of(namespace)]
+        return [component for component in read if component is not None]
 
     async def _cron_job_of(self, pod: pod_kinds.Pod, namespace: str) -> str:
         """Return the name of the CronJob that made the pod's Job; empty if there is none or it cannot be read."""

@@ -13,7 +13,7 @@ _ENV_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _NEXT_VARIABLE: Final = re.compile(rf",(?=\s*{_ENV_NAME}\s*=)", re.ASCII)
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
-_VOLUME_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _SIZE: Final = re.compile(r"\d{1,15}(\.\d{1,9})?([kMGT]|[KMGT]i)?", re.ASCII)  # what the sidecar's flags take
 _HOST: Final = re.compile(r"\*|(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 _ORIGIN: Final = re.compile(
@@ -194,6 +194,14 @@ def folder(value: str) -> str:
     return value
 
 
+def containers(value: str) -> tuple[str, ...]:
+    """Return the names of containers, which commas separate."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not all(_DNS_LABEL.fullmatch(name) for name in names):
+        raise ValueError("write names of the pod's containers, separated by commas")
+    return tuple(dict.fromkeys(names))
+
+
 def variables(value: str) -> tuple[Variable, ...]:
     """Return the variables of `A=1,B=x,y`: a comma separates two only if a name and `=` follow, as in Dapr."""
     return tuple(_variable(part) for part in _NEXT_VARIABLE.split(value) if part.strip())
@@ -230,6 +238,6 @@ def writable_mounts(value: str) -> tuple[Mount, ...]:
 
 def _mount(part: str, *, is_read_only: bool) -> Mount:
     volume, _, path = (side.strip() for side in part.partition(":"))
-    if not _VOLUME_NAME.fullmatch(volume) or not path.startswith("/") or ":" in path:
+    if not _DNS_LABEL.fullmatch(volume) or not path.startswith("/") or ":" in path:
         raise ValueError("write volume:/path,other:/path")
     return Mount(volume, path, is_read_only)

@@ -72,6 +72,12 @@ class SidecarOptions:
     has_metrics: bool = True
     unix_socket_path: str = ""
     """The folder in the app's container that holds the socket on which the API is served instead of a port."""
+    pluggable_components: tuple[str, ...] = ()
+    """The pod's containers that serve pluggable components."""
+    sockets_folder: str = ""
+    """The folder of their sockets."""
+    injects_components: bool = False
+    """Whether the containers that Components describe are added to the pod."""
 
     max_body_size: str = ""
     read_buffer_size: str = ""
@@ -137,6 +143,9 @@ HONOURED: Final = (
     Annotation("dapr.io/metrics-port", "metrics_port", read_as.port),
     Annotation("dapr.io/enable-metrics", "has_metrics", read_as.boolean),
     Annotation("dapr.io/unix-domain-socket-path", "unix_socket_path", read_as.folder),
+    Annotation("dapr.io/pluggable-components", "pluggable_components", read_as.containers),
+    Annotation("dapr.io/pluggable-components-sockets-folder", "sockets_folder", read_as.folder),
+    Annotation("dapr.io/inject-pluggable-components", "injects_components", read_as.boolean),
     Annotation("dapr.io/max-body-size", "max_body_size", read_as.size),
     Annotation("dapr.io/read-buffer-size", "read_buffer_size", read_as.size),
     Annotation("dapr.io/graceful-shutdown-seconds", "graceful_shutdown", read_as.graceful_seconds),
@@ -171,11 +180,8 @@ ACCEPTED: Final = (
             "enable-app-health-check",
             "enable-debug",
             "enable-profiling",
-            "inject-pluggable-components",
             "internal-grpc-port",
             "placement-host-address",
-            "pluggable-components",
-            "pluggable-components-sockets-folder",
             "scheduler-host-address",
             "sentry-request-jwt-audiences",
             "sidecar-svc-annotations",

@@ -8,6 +8,7 @@ from pannier_crds.values import format_duration
 from pannier_operator.injection.ending import shutdown_block
 from pannier_operator.injection.environment import sidecar_environment
 from pannier_operator.injection.plan import COMPONENTS_PATH, HTTP_PORT, PUBLIC_PORT, SOCKET_PATH
+from pannier_operator.injection.pluggable import sockets_environment
 from pannier_operator.injection.probes import probes_of
 from pannier_operator.injection.resources import resources_of
 from pannier_operator.injection.volumes import mounts_for
@@ -30,7 +31,7 @@ def container_for(pod: pod_kinds.Pod, injection: Injection) -> pod_kinds.Contain
         "imagePullPolicy": settings.image_pull_policy,
         "args": ["serve", *(f"--{name}={value}" for name, value in _flags(pod, injection))],
         "ports": _ports(injection),
-        "env": sidecar_environment(options),
+        "env": [*sidecar_environment(options), *sockets_environment(injection)],
         "resources": resources_of(options, settings),
         "startupProbe": probes["startupProbe"],
         "readinessProbe": probes["readinessProbe"],

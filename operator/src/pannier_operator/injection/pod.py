@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pannier_operator.injection.container import container_for
 from pannier_operator.injection.environment import app_environment
 from pannier_operator.injection.plan import SOCKET_VOLUME
+from pannier_operator.injection.pluggable import add_sockets, added_containers, serves_components
 from pannier_operator.injection.volumes import volumes_for
 from pannier_operator.objects.app_ids import APP_ID_LABEL, has_sidecar
 
@@ -29,20 +30,24 @@ def inject(pod: pod_kinds.Pod, injection: Injection) -> pod_kinds.Pod:
     if has_sidecar(injected):
         return injected
     sidecar = container_for(injected, injection)
+    components = added_containers(injected, injection)
     spec = injected["spec"] = injected.get("spec") or {}
     _set_labels(injected, injection)
-    spec["volumes"] = _with_missing(spec.get("volumes"), volumes_for(injection))
+    spec["volumes"] = _with_missing(spec.get("volumes"), volumes_for(injected, injection))
     if injection.settings.image_pull_secrets:
         secrets: list[pod_kinds.Named] = [{"name": name} for name in injection.settings.image_pull_secrets]
         spec["imagePullSecrets"] = _with_missing(spec.get("imagePullSecrets"), secrets)
+    for container in _every_container(spec):
+        if serves_components(container, injection):
+            add_sockets(container, injection)
     for container in _app_containers(spec, injection):
         _add_environment(container, injection)
     if injection.is_native:
-        # First, so that the app's own init containers find the API too.
-        spec["initContainers"] = [sidecar, *(spec.get("initContainers") or ())]
+        # First, so that the app's own init containers find the API too, and before it what its stores need.
+        spec["initContainers"] = [*components, sidecar, *(spec.get("initContainers") or ())]
     else:
         # Last: kubectl's logs and exec take a pod's first container for the app.
-        spec["containers"] = [*(spec.get("containers") or ()), sidecar]
+        spec["containers"] = [*(spec.get("containers") or ()), *components, sidecar]
     return injected
 
 
@@ -55,9 +60,13 @@ def _set_labels(pod: pod_kinds.Pod, injection: Injection) -> None:
 
 
 def _app_containers(spec: pod_kinds.PodSpec, injection: Injection) -> list[pod_kinds.Container]:
-    """Return the containers that run while the sidecar does; with a native one also the app's init containers."""
-    containers = list(spec.get("containers") or ())
-    return [*(spec.get("initContainers") or ()), *containers] if injection.is_native else containers
+    """Return the app's containers that run while the sidecar does; with a native one also its init containers."""
+    containers = _every_container(spec) if injection.is_native else list(spec.get("containers") or ())
+    return [container for container in containers if not serves_components(container, injection)]
+
+
+def _every_container(spec: pod_kinds.PodSpec) -> list[pod_kinds.Container]:
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
 
 
 def _add_environment(container: pod_kinds.Container, injection: Injection) -> None:

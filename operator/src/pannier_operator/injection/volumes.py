@@ -13,6 +13,7 @@ from pannier_operator.injection.plan import (
     TOKEN_MASK_VOLUME,
     TOKEN_PATH,
 )
+from pannier_operator.injection.pluggable import component_volumes, sockets_folder, sockets_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pannier_operator.objects import pod_kinds
 
 
-def volumes_for(injection: Injection) -> list[pod_kinds.Volume]:
+def volumes_for(pod: pod_kinds.Pod, injection: Injection) -> list[pod_kinds.Volume]:
     """Return the volumes that the pod gets.
 
     The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
@@ -35,7 +36,7 @@ def volumes_for(injection: Injection) -> list[pod_kinds.Volume]:
     ]
     if injection.options.unix_socket_path:
         volumes.append({"name": SOCKET_VOLUME, "emptyDir": {"medium": "Memory"}})
-    return volumes
+    return [*volumes, *component_volumes(pod, injection)]
 
 
 def mounts_for(pod: pod_kinds.Pod, injection: Injection) -> list[pod_kinds.VolumeMount]:
@@ -46,6 +47,7 @@ def mounts_for(pod: pod_kinds.Pod, injection: Injection) -> list[pod_kinds.Volum
     ]
     if injection.options.unix_socket_path:
         mounts.append({"name": SOCKET_VOLUME, "mountPath": SOCKET_PATH})
+    mounts += sockets_mounts(injection)
     for mount, problem in _asked_for(pod, injection):
         if problem is None:
             mounted: pod_kinds.VolumeMount = {"name": mount.volume, "mountPath": mount.path}
@@ -66,7 +68,7 @@ def not_mounted(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
 def _asked_for(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[Mount, str | None]]:
     """Yield the mounts that annotations set, each with its problem, if any."""
     known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
-    taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH}
+    taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH, sockets_folder(injection)}
     options = injection.options
     for mount in (*options.mounts, *options.writable_mounts):
         if mount.volume not in known:

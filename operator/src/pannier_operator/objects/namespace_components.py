@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.checks import conflicts_in_turn, is_served, problems_of
 from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.neighbours import ROLE_SETTINGS
-from pannier_crds.problems import error
+from pannier_crds.pluggable import has_foreign_type, is_likely_misspelt
+from pannier_crds.problems import error, quoted, warning
 
 if TYPE_CHECKING:
     from pannier_crds.problems import Problem
     from pannier_operator.objects import kinds
 
+CONTAINERS_ANNOTATION: Final = "dapr.io/pluggable-components"
 MAX_NAME_LENGTH: Final = 240
 """Characters of a Component's name, which names a file and therefore a key of a Secret."""
 
@@ -94,7 +96,7 @@ def judge_alone(manifest: kinds.Component, known_secrets: Mapping[str, Collectio
     checked too.
     """
     try:
-        component = Component.from_manifest(manifest)
+        component = _read(manifest)
     except InvalidManifestError as invalid:
         return Member(manifest, None, invalid.problems)
     try:
@@ -134,14 +136,27 @@ def problems_alone(
     Pannier's definition of Components (crds/component.yaml) refuses a name that is too long too; Dapr's does not.
     """
     yield from problems_of(component, known_secrets=known_secrets)
+    if component.is_pluggable and component.container is None and is_served(component):
+        message = f"{quoted(component.type)} is no type of Pannier's own, so a pluggable component must serve it"
+        yield warning("spec.type", message, f"name its container in the annotation {CONTAINERS_ANNOTATION} of pods")
     if is_served(component) and len(component.name) > MAX_NAME_LENGTH:
         yield error("metadata.name", "the name is too long", f"write {MAX_NAME_LENGTH} characters at most")
+
+
+def _read(manifest: kinds.Component) -> Component:
+    """Return the component, which is pluggable if its type is unknown and does not look misspelt: only in the pods can
+    be seen whether a socket serves it. Raises InvalidManifestError.
+    """
+    component = Component.from_manifest(manifest)
+    if has_foreign_type(component) and not (component.is_pluggable or is_likely_misspelt(component.type)):
+        return replace(component, is_pluggable=True)
+    return component
 
 
 def component_in(manifest: kinds.Component) -> Component | None:
     """Return the component in a manifest, without a verdict; None if it cannot be read as one."""
     try:
-        return Component.from_manifest(manifest)
+        return _read(manifest)
     except InvalidManifestError:
         return None
 

@@ -7,8 +7,8 @@ own, which is given up when its connection is lost, and the next call makes anot
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
-from os.path import abspath
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import grpc
@@ -158,11 +158,12 @@ class Client:
         """Connect to the component, learn what it serves, and have it begin. Raises StoreError."""
         settings = self._settings
         options = (*channel_options(settings.timeout, settings.timeout), *_OPTIONS)
-        channel = grpc.aio.insecure_channel(f"unix:{self._socket()}", options=options)
+        socket = self._socket()
+        channel = grpc.aio.insecure_channel(f"unix:{socket}", options=options)
         is_open = False
         try:
             async with asyncio.timeout(settings.timeout):
-                await self._wait_ready(channel)
+                await self._wait_ready(channel, socket)
                 services = await self._services(channel)
                 if STATE not in services:
                     raise StoreRefusedError(f"{settings.where} serves no {STATE}, so it is no state store")
@@ -188,16 +189,19 @@ class Client:
         if len(found) > 1:
             names = ", ".join(path.rpartition("/")[2] for path in found[:3])
             raise StoreRefusedError(f"{settings.where} has several sockets ({names}); remove all but one")
-        path = abspath(found[0])
+        path = os.path.abspath(found[0])
         if len(path.encode(errors="surrogateescape")) > _MAX_PATH_BYTES:
             raise StoreRefusedError(f"the path {path} is too long for a socket; use a folder with a shorter name")
         return path
 
-    async def _wait_ready(self, channel: grpc.aio.Channel) -> None:
+    async def _wait_ready(self, channel: grpc.aio.Channel, socket: str) -> None:
         """Wait until the channel is connected; fail with its first attempt."""
         while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
             if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
-                raise StoreUnavailableError(f"{self._settings.where} takes no connection on its socket")
+                why = "takes no connection on its socket"
+                if not os.access(socket, os.W_OK):  # two containers of a pod often have different users
+                    why = "does not let this user connect; give its socket the mode 0777"
+                raise StoreUnavailableError(f"{self._settings.where} {why}")
             await channel.wait_for_state_change(state)
 
     async def _services(self, channel: grpc.aio.Channel) -> set[str]:
