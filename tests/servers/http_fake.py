@@ -73,6 +73,7 @@ def running(fake: Fake, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
                 self.send_header("location", "http://127.0.0.1:1/")
             for name, value in more.items():
                 self.send_header(name, value)
+            self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(raw)))
             self.end_headers()
             with suppress(ConnectionError):  # a client that gave up

@@ -10,6 +10,12 @@ from pannier_crds.catalogue import component_type, read_settings
 from pannier_sidecar.secret_stores.server import SecretServer, open_server
 
 
+async def closed() -> None:
+    """Give TLS the turns of the event loop in which it closes its connections."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 def using(kind: str, metadata: dict[str, str], use: Callable[[SecretServer], Awaitable[Any]]) -> Any:
     """Return what `use` returns for a secret store with these fields; empty ones count as not given."""
     known = component_type(kind)
@@ -23,6 +29,7 @@ def using(kind: str, metadata: dict[str, str], use: Callable[[SecretServer], Awa
             return await use(server)
         finally:
             await server.close()
+            await closed()
 
     return asyncio.run(run())
 

@@ -20,6 +20,8 @@ from servers.secret_servers import read, read_all
 from pannier_sidecar.network import answers
 from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError, SecretStoreSilentError
 
+# asyncio leaves a TLS connection whose other side does not answer to the garbage collector if its loop ends.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 KIND = "secretstores.kubernetes"
 CANARY = "s3cret-canary"
 
@@ -131,8 +133,6 @@ def test_endless_lists_and_silence_end(
         read(KIND, {**fields, "timeout": "0.3s"}, "redis")
 
 
-# asyncio leaves the socket of a TLS handshake that fails to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_is_wrong_with_signing_in_is_named(fields: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(SecretStoreSilentError, match="the API server cannot be reached: .*; check apiServer"):
         read(KIND, {**fields, "apiServer": "https://127.0.0.1:1"}, "redis")

@@ -30,6 +30,7 @@ def test_names_of_state_stores_come_first() -> None:
         *stores,
         "secretstores.aws.parameterstore",
         "secretstores.aws.secretmanager",
+        "secretstores.azure.keyvault",
         "secretstores.hashicorp.vault",
         "secretstores.kubernetes",
         "secretstores.local.env",

@@ -9,7 +9,6 @@ WRONG = (
     ({"url": "x.documents.azure.com"}, "spec.metadata[url].value: the value is not a URL"),
     ({"azureClientSecret": "s", "azureTenantId": "t"}, "azureClientSecret needs azureClientId; add azureClientId"),
     ({"masterKey": "k", "azureClientSecret": "s", "azureTenantId": "t", "azureClientId": "c"}, "keep one of them"),
-    ({"azureCertificateFile": "/cert.pfx"}, "signing in with a certificate is not served"),
     ({"azureEnvironment": "AzurePublicClout"}, "write 'AzurePublicCloud'"),
     ({"database": ""}, "spec.metadata[database]: state.azure.cosmosdb needs 'database'"),
 )

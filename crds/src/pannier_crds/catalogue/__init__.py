@@ -8,10 +8,11 @@ settings                      parses the text of metadata values into typed sett
 every_state_store             the fields that every store has
 encryption                    those of them that encrypt values
 every_secret_store            the fields that every secret store on another machine has
-aws_profile                   those that sign in to AWS
+aws_profile, azure_profile    those that sign in to AWS and to Azure
 certificates, timeouts, tokens, two_tables    fields that several stores have
 pairs, redis_rules            rules across fields: of several stores, and of Redis
-local_secrets, hashicorp_vault, aws_secretmanager, aws_parameterstore, kubernetes_secrets    the secret stores
+local_secrets, hashicorp_vault, kubernetes_secrets, aws_secretmanager, aws_parameterstore, azure_keyvault
+                              the secret stores
 """
 
 from __future__ import annotations

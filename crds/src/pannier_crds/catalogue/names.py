@@ -22,6 +22,7 @@ MODULES: Final = {
     "state.sqlite3": "sqlite",
     "secretstores.aws.parameterstore": "aws_parameterstore",
     "secretstores.aws.secretmanager": "aws_secretmanager",
+    "secretstores.azure.keyvault": "azure_keyvault",
     "secretstores.hashicorp.vault": "hashicorp_vault",
     "secretstores.kubernetes": "kubernetes_secrets",
     "secretstores.local.env": "local_secrets",

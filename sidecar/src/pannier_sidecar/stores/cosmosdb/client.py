@@ -76,17 +76,9 @@ async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Clie
 async def _credential(settings: CosmosDBSettings, resources: AsyncExitStack) -> Any:
     if settings.master_key:
         return settings.master_key.reveal()
-    from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
+    from pannier_sidecar.clouds.azure import open_credential  # few components sign in so
 
-    if settings.secret:
-        return await resources.enter_async_context(
-            ClientSecretCredential(
-                settings.tenant, settings.client, settings.secret.reveal(), authority=settings.authority
-            )
-        )
-    return await resources.enter_async_context(
-        DefaultAzureCredential(authority=settings.authority, managed_identity_client_id=settings.client or None)
-    )
+    return await open_credential(settings.profile, settings.timeout, resources)
 
 
 def _check_partition_key(properties: dict[str, Any], settings: CosmosDBSettings) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 
+from pannier_sidecar.clouds.azure_answers import wrong_identity
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import (
     OutcomeUnknownError,
@@ -80,6 +81,8 @@ def _not_understood(settings: CosmosDBSettings) -> str:
 def _translate(error: Exception, settings: CosmosDBSettings) -> StoreError:
     if isinstance(error, TimeoutError):
         return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s")
+    if wrong := wrong_identity(error):
+        return StoreRefusedError(wrong)
     if isinstance(error, HttpResponseError) and error.status_code:
         if error.status_code < 400:  # its body was cut off, or is no JSON
             return StoreUnavailableError(_not_understood(settings))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pannier_crds.addresses.hosts import full_url
 from pannier_crds.given_settings import GivenSettings
 from pannier_crds.secret import Secret, shown
+from pannier_sidecar.clouds.azure_profile import AzureProfile, read_profile
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
 
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pannier_sidecar.state.store import Setting
-
-AUTHORITIES: Final = {
-    "AzurePublicCloud": "login.microsoftonline.com",
-    "AzureChinaCloud": "login.chinacloudapi.cn",
-    "AzureUSGovernmentCloud": "login.microsoftonline.us",
-}
-"""Hosts where the users of each of Azure's clouds sign in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +27,8 @@ class CosmosDBSettings:
     container: str
     master_key: Secret
     """Empty: sign in with Entra ID."""
-    tenant: str
-    client: str
-    secret: Secret
-    """Empty: take the identity that the machine, pod or environment has."""
-    authority: str
+    profile: AzureProfile
+    """How to sign in without a key."""
     timeout: float
     """Seconds that a call may take, attempts included."""
     shown: str
@@ -59,10 +50,7 @@ def read_settings(settings: Mapping[str, Setting]) -> CosmosDBSettings:
         database=database,
         container=container,
         master_key=Secret(_text(given, "masterKey")),
-        tenant=_text(given, "azureTenantId"),
-        client=_text(given, "azureClientId"),
-        secret=Secret(_text(given, "azureClientSecret")),
-        authority=AUTHORITIES[given.text("azureEnvironment")],
+        profile=read_profile(given),
         timeout=given.number("timeout"),
         shown=f"container {names[0]} of database {names[1]} in Cosmos DB ({where})",
     )

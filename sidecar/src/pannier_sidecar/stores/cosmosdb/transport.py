@@ -12,7 +12,7 @@ import aiohttp
 from azure.core.exceptions import DecodeError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
-from pannier_sidecar.network.http_answers import PLAIN, BoundedResponse, bounded
+from pannier_sidecar.clouds.azure_answers import session
 
 if TYPE_CHECKING:
     from pannier_sidecar.network.connections import Connections
@@ -29,16 +29,7 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
 
     def __init__(self, connections: Connections):
         """Call it in the event loop."""
-        connector = bounded(aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=connections.make_socket))
-        session = aiohttp.ClientSession(
-            connector=connector,
-            trust_env=True,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers=PLAIN,
-            response_class=BoundedResponse,
-        )
-        super().__init__(session=session)
+        super().__init__(session=session(connections))
 
     async def open(self) -> None:
         await super().open()
