@@ -70,7 +70,7 @@ def test_everything_that_pannier_has_is_on_it() -> None:
         "app-token",
     }  # accepted, but not flags of Dapr 1.18
     of_pods = {each.name.removeprefix("dapr.io/") for each in (*annotations.HONOURED, *annotations.OLDER)}
-    assert of_pods <= names_under("Annotations of pods and Components")
+    assert of_pods <= names_under("Annotations of pods")
     routes = {f"{', '.join(path.methods)} {path.template}".lower() for path in paths_of(PROFILES["spec"])}
     assert routes <= names_under("Routes of HTTP")
     shared = names_under("Fields of every state store")
