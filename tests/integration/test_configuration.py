@@ -355,6 +355,22 @@ def traceparent(pannier: Pannier, context: str) -> str | None:
         return connection.getresponse().getheader("traceparent")
 
 
+def test_labels_of_metrics_change_while_calls_are_counted(place: Place) -> None:
+    place.configure(metrics={"latencyDistributionBuckets": [1000, 2000]})
+    pannier = place.start()
+    assert pannier.call(f"{STATE}/k")[0] == 204
+
+    def page() -> str:
+        with closing(http.client.HTTPConnection("127.0.0.1", pannier.metrics_port(), timeout=PATIENCE)) as connection:
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode()
+
+    assert f'path="{STATE}",status="204",le="2000"' in page() and 'le="500"' not in page()
+    reconfigure(place, pannier, metrics={"http": {"increasedCardinality": False}})
+    pannier.until(lambda: STATE not in page())  # a page may be a tenth of a second old
+    assert 'dapr_http_server_request_count{app_id="shop",method="GET",status="204"} 1' in page()
+
+
 def test_metrics_may_be_switched_off(place: Place) -> None:
     place.configure(metrics={"enabled": False})
     pannier = place.start()

@@ -151,8 +151,6 @@ def _over(earlier: Mapping[str, object], later: Mapping[str, object]) -> dict[st
 def _without_effect(spec: Part) -> list[Problem]:
     written = [key for key in _WITHOUT_EFFECT if spec.content.get(key)]
     remarks = [warning(spec.path_of(key), "has no effect here") for key in written]
-    written = [key for key in ("metric", "metrics") if spec.part(key).content.keys() - {"enabled"}]
-    remarks += [warning(spec.path_of(key), "has no effect yet, but for 'enabled'") for key in written]
     unknown = [key for key in spec.content if key not in (*_SERVED, *_WITHOUT_EFFECT)]
     return [*remarks, *(warning(spec.path_of(one_line(str(key))), "is not a known field") for key in unknown[:100])]
 

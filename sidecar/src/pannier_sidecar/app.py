@@ -16,6 +16,7 @@ from pannier_sidecar.listening import addresses_of, max_connections
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.network import answers
+from pannier_sidecar.observing.exposition import BOUNDS_MS
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
 from pannier_sidecar.observing.tracing import Tracer, make_tracer
 from pannier_sidecar.runtime import Runtime
@@ -65,7 +66,10 @@ class Sidecar:
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
         place = settings.place
-        self._metrics = Metrics(settings.app.id, place.namespace, __version__) if listeners.metrics else None
+        self._metrics: Metrics | None = None
+        if listeners.metrics:
+            bounds = BOUNDS_MS if configuration is None else configuration.current.metrics.buckets_ms or BOUNDS_MS
+            self._metrics = Metrics(settings.app.id, place.namespace, __version__, bounds)
         observer = self._metrics or Unobserved()
         context = ResolutionContext.of(settings)
         self._poll_interval: float | None = settings.components.poll_interval
@@ -200,6 +204,10 @@ class Sidecar:
     def _configure(self, before: Configuration | None, now: Configuration) -> None:
         """Put a Configuration into effect, as far as that is possible while calls are served."""
         self._front_ends.configure(now)
+        if self._metrics is not None:
+            from pannier_sidecar.observing.relabelling import labels_of  # few sidecars have a Configuration
+
+            self._metrics.relabelling = labels_of(now.metrics)
         self._runtime.secrets.scopes = now.secret_scopes
         self._runtime.enabled_features = now.enabled_features
         if before is None or before.denied_components != now.denied_components:

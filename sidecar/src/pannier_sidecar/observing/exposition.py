@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,9 +16,6 @@ BOUNDS_MS: Final = (
     *(130.0, 160.0, 200.0, 250.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5),
 )
 """Dapr's default latency buckets, in milliseconds, so that its dashboards work."""
-
-BOUNDS: Final = tuple(bound / 1000 for bound in BOUNDS_MS)
-"""The same in seconds."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -30,13 +27,14 @@ It is a list and not an object, because every call adds to it, and a list is fas
 SUM: Final = -1
 
 
-def new_histogram() -> Histogram:
-    return [0] * (len(BOUNDS_MS) + 1) + [0.0]
+def new_histogram(buckets: int) -> Histogram:
+    """Return an empty histogram with this number of upper bounds."""
+    return [0] * (buckets + 1) + [0.0]
 
 
-def observe(histogram: Histogram, seconds: float) -> None:
-    """Add a duration."""
-    histogram[bisect_left(BOUNDS, seconds)] += 1
+def observe(histogram: Histogram, bounds: Sequence[float], seconds: float) -> None:
+    """Add a duration. `bounds` are in seconds."""
+    histogram[bisect_left(bounds, seconds)] += 1
     histogram[SUM] += seconds
 
 
@@ -44,11 +42,28 @@ def count_of(histogram: Histogram) -> int:
     return int(sum(histogram[:SUM]))
 
 
+class Relabelling(Protocol):
+    """Changes labels before they are written; samples whose labels are the same then are added up."""
+
+    def counts(self, name: str, values: Iterable[tuple[Labels, float]]) -> Iterable[tuple[Labels, float]]:
+        """Return the samples of a counter or gauge."""
+
+    def histograms(self, name: str, values: Iterable[tuple[Labels, Histogram]]) -> Iterable[tuple[Labels, Histogram]]:
+        """Return the samples of histograms."""
+
+
 class Page:
     """A page of metrics, family by family."""
 
-    def __init__(self, labels: Mapping[str, str]):
-        """Begin a page whose lines all carry `labels`."""
+    def __init__(
+        self,
+        labels: Mapping[str, str],
+        bounds_ms: Sequence[float] = BOUNDS_MS,
+        relabelling: Relabelling | None = None,
+    ):
+        """Begin a page whose lines all carry `labels`; `bounds_ms` are the upper bounds of its histograms."""
+        self._bounds_ms = bounds_ms
+        self._relabelling = relabelling
         self._labels = tuple(labels.items())
         self._lines: list[str] = []
 
@@ -57,15 +72,19 @@ class Page:
 
     def family(self, name: str, kind: str, meaning: str, values: Iterable[tuple[Labels, float]]) -> None:
         """Write one counter or gauge; nothing if it has no values."""
+        if self._relabelling is not None:
+            values = self._relabelling.counts(name, values)
         rows = [f"{name}{self._shown(labels)} {_number(value)}" for labels, value in values]
         if rows:
             self._lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *rows]
 
     def histograms(self, name: str, meaning: str, values: Iterable[tuple[Labels, Histogram]]) -> None:
         rows: list[str] = []
+        if self._relabelling is not None:
+            values = self._relabelling.histograms(name, values)
         for labels, histogram in values:
             counts = list(accumulate(map(int, histogram[:SUM])))
-            for bound, count in zip((*map(_number, BOUNDS_MS), "+Inf"), counts, strict=True):
+            for bound, count in zip((*map(_number, self._bounds_ms), "+Inf"), counts, strict=True):
                 rows.append(f"{name}_bucket{self._shown((*labels, ('le', bound)))} {count}")
             rows.append(f"{name}_sum{self._shown(labels)} {_number(histogram[SUM] * 1000)}")
             rows.append(f"{name}_count{self._shown(labels)} {counts[-1]}")

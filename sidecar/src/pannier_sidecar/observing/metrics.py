@@ -14,7 +14,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.observing.exposition import (
-    BOUNDS,
+    BOUNDS_MS,
     SUM,
     Histogram,
     Labels,
@@ -27,6 +27,7 @@ from pannier_sidecar.observing.exposition import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pannier_sidecar.observing.exposition import Relabelling
     from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics, StoreMetrics
 
 _OTHER_PATH: Final = "other"
@@ -67,7 +68,18 @@ def _category_of(code: str) -> str:
 class Metrics:
     """What one sidecar counts. Implements `state.begun_call.Observer` and `loading.open_stores.OpeningObserver`."""
 
-    def __init__(self, app_id: str, namespace: str | None = None, version: str = ""):
+    def __init__(
+        self,
+        app_id: str,
+        namespace: str | None = None,
+        version: str = "",
+        bounds_ms: Sequence[float] = BOUNDS_MS,
+    ):
+        """Count calls of an app. `bounds_ms` are the upper bounds of the histograms, in milliseconds."""
+        self._bounds_ms = tuple(bounds_ms)
+        self._bounds = tuple(bound / 1000 for bound in bounds_ms)
+        self.relabelling: Relabelling | None = None
+        """Changes the labels of the page, as a Configuration says."""
         self._app_id = app_id
         self._namespace = namespace or ""
         self._version = version
@@ -88,17 +100,21 @@ class Metrics:
         slot = (store, operation, succeeded)
         histogram = self._calls.get(slot)
         if histogram is None:
-            histogram = self._calls[slot] = new_histogram()
-        histogram[bisect_left(BOUNDS, seconds)] += 1  # as `observe`, whose call would cost a tenth of this method
+            histogram = self._calls[slot] = new_histogram(len(self._bounds))
+        histogram[bisect_left(self._bounds, seconds)] += 1  # as `observe`, whose call would cost a tenth of this method
         histogram[SUM] += seconds
 
     def secrets_read(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
         """Record a call that reached a secret store."""
-        observe(self._secrets.setdefault((store, operation, succeeded), new_histogram()), seconds)
+        observe(
+            self._secrets.setdefault((store, operation, succeeded), new_histogram(len(self._bounds))),
+            self._bounds,
+            seconds,
+        )
 
     def request_ended(self, method: bytes, path: bytes, status: int, seconds: float) -> None:
         """Record an HTTP request; `path` is as sent, without the query."""
-        observe(self._histogram_of_requests(method, path, status), seconds)
+        observe(self._histogram_of_requests(method, path, status), self._bounds, seconds)
 
     def _histogram_of_requests(self, method: bytes, path: bytes, status: int) -> Histogram:
         if path.startswith(b"/v1.0/state/"):
@@ -110,30 +126,30 @@ class Metrics:
         histogram = self._requests.get(slot)
         if histogram is None:
             slot = (method if method in _KNOWN_METHODS else _OTHER_METHOD, label, status)
-            histogram = self._requests.setdefault(slot, new_histogram())
+            histogram = self._requests.setdefault(slot, new_histogram(len(self._bounds)))
         return histogram
 
     def request_counter(self, method: bytes, path: bytes) -> Callable[[int, float], None]:
         """Return a function that records requests of one method and path faster than `request_ended`. It takes status
         and seconds.
         """
-        return _counter(lambda status: self._histogram_of_requests(method, path, status))
+        return _counter(lambda status: self._histogram_of_requests(method, path, status), self._bounds)
 
     def rpc_ended(self, method: str, status: str, seconds: float) -> None:
         """Record a gRPC call: `method` is one that is served, `status` the name of a status code."""
-        observe(self._histogram_of_rpcs(method, status), seconds)
+        observe(self._histogram_of_rpcs(method, status), self._bounds, seconds)
 
     def _histogram_of_rpcs(self, method: str, status: str) -> Histogram:
         histogram = self._rpcs.get((method, status))
         if histogram is None:
-            histogram = self._rpcs[method, status] = new_histogram()
+            histogram = self._rpcs[method, status] = new_histogram(len(self._bounds))
         return histogram
 
     def rpc_counter(self, method: str, statuses: Sequence[str]) -> Callable[[int, float], None]:
         """Return a function that records gRPC calls of one method faster than `rpc_ended`. It takes the number of the
         status, which is its index in `statuses`, and seconds.
         """
-        return _counter(lambda status: self._histogram_of_rpcs(method, statuses[status]))
+        return _counter(lambda status: self._histogram_of_rpcs(method, statuses[status]), self._bounds)
 
     def error_answered(self, code: str, *, is_about_a_key: bool = False) -> None:
         """Record a call that was answered with an error; `code` is its `errorCode`."""
@@ -169,7 +185,7 @@ class Metrics:
 
     def page(self) -> bytes:
         """Return everything as Prometheus reads it."""
-        page = Page({"app_id": self._app_id})
+        page = Page({"app_id": self._app_id}, self._bounds_ms, self.relabelling)
         self._write_calls(page)
         self._write_requests(page)
         self._write_rpcs(page)
@@ -270,7 +286,7 @@ def _label(path: bytes) -> str:
     return _OTHER_PATH
 
 
-def _counter(find: Callable[[int], Histogram]) -> Callable[[int, float], None]:
+def _counter(find: Callable[[int], Histogram], bounds: Sequence[float]) -> Callable[[int, float], None]:
     """Return a function that records durations by status. It looks up the histogram of each status once."""
     by_status: dict[int, Histogram] = {}
 
@@ -278,7 +294,7 @@ def _counter(find: Callable[[int], Histogram]) -> Callable[[int, float], None]:
         histogram = by_status.get(status)
         if histogram is None:
             histogram = by_status[status] = find(status)
-        histogram[bisect_left(BOUNDS, seconds)] += 1  # as `observe`, without the cost of its call
+        histogram[bisect_left(bounds, seconds)] += 1  # as `observe`, without the cost of its call
         histogram[SUM] += seconds
 
     return count

@@ -8,8 +8,11 @@ from time import perf_counter
 import pytest
 from unit.tables import each_row
 
+from pannier_crds.configuration import Configuration
+from pannier_crds.metric_options import MetricOptions
 from pannier_sidecar.observing.exposition import BOUNDS_MS
 from pannier_sidecar.observing.metrics import Metrics
+from pannier_sidecar.observing.relabelling import labels_of
 
 LINE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\\\|\\"|\\n)*",?)*)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
@@ -136,3 +139,78 @@ def test_counting_a_call_is_cheap():
     for _ in range(10_000):
         metrics.call_ended("orders", "get", True, 0.0005)
     assert perf_counter() - started < 1.0
+
+
+def options(**given: object) -> MetricOptions:
+    manifest = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "spec": {"metrics": given}}
+    return Configuration.from_manifest(manifest).metrics
+
+
+def observed(**given: object) -> Metrics:
+    """What a Configuration makes of four requests and an error."""
+    metrics = Metrics("shop")
+    metrics.know_stores(["orders", "carts"])
+    metrics.relabelling = labels_of(options(**given))
+    for method in (b"GET", b"POST"):
+        for store in (b"orders", b"carts"):
+            metrics.request_ended(method, b"/v1.0/state/" + store, 200, 0.0015)
+    metrics.error_answered("ERR_STATE_GET")
+    return metrics
+
+
+def shown(metrics: Metrics, name: str) -> list[dict[str, str]]:
+    return [labels for found, labels, _ in parse(metrics.page()) if found == name]
+
+
+COUNT = "dapr_http_server_request_count"
+LATENCY = "dapr_http_server_latency_count"
+
+
+def test_a_configuration_drops_labels_and_adds_up_what_is_the_same_then():
+    metrics = observed(http={"increasedCardinality": False})
+    assert value(metrics, COUNT, method="GET") == value(metrics, LATENCY, method="GET") == 2
+    assert value(metrics, "dapr_http_server_latency_bucket", method="GET", le="2") == 2
+    assert value(metrics, "dapr_http_server_latency_sum", method="GET") == pytest.approx(3)
+    assert all("path" not in labels for labels in shown(metrics, COUNT))
+    assert shown(metrics, "dapr_http_server_response_count") == []
+    metrics = observed(http={"excludeVerbs": True})
+    assert value(metrics, COUNT, path="/v1.0/state/orders") == 2
+    assert len(shown(metrics, COUNT)) == len(shown(metrics, "dapr_http_server_response_count")) == 2
+
+
+@each_row(
+    ("metric", "regex", "paths"),
+    [
+        (COUNT, {"any": "orders|carts"}, {"/v1.0/state/any"}),
+        ("http_server_request_count", {"a": "o\\w+s$", "b": "^/v1[.]0"}, {"b/state/a", "b/state/carts"}),
+        (COUNT, {"\\1": "(orders|carts)"}, {"/v1.0/state/\\1"}),
+        ("dapr_another", {"any": "orders|carts"}, {"/v1.0/state/orders", "/v1.0/state/carts"}),
+    ],
+)
+def test_rules_replace_parts_of_a_label(metric, regex, paths):
+    rule = {"name": metric, "labels": [{"name": "path", "regex": regex}]}
+    metrics = observed(rules=[rule])
+    assert {labels["path"] for labels in shown(metrics, COUNT)} == paths
+    assert sum(number for name, _, number in parse(metrics.page()) if name == COUNT) == 4
+    assert {labels["path"] for labels in shown(metrics, LATENCY)} == {"/v1.0/state/orders", "/v1.0/state/carts"}
+
+
+def test_errors_are_counted_unless_a_configuration_says_no():
+    for given, counted in (({}, 1), ({"recordErrorCodes": True}, 1), ({"recordErrorCodes": False}, 0)):
+        assert len(shown(observed(**given), "dapr_error_code_total")) == counted
+
+
+def test_buckets_may_be_others():
+    metrics = Metrics("shop", bounds_ms=options(latencyDistributionBuckets=[1, 10]).buckets_ms)
+    metrics.request_ended(b"GET", b"/v1.0/state/orders", 200, 0.005)
+    metrics.request_counter(b"GET", b"/v1.0/state/orders")(200, 0.5)
+    metrics.call_ended("orders", "get", True, 0.0005)
+    metrics.rpc_ended("/s/m", "OK", 0.01)
+    found = [
+        (labels["le"], number)
+        for name, labels, number in parse(metrics.page())
+        if name == "dapr_http_server_latency_bucket"
+    ]
+    assert found == [("1", 0), ("10", 1), ("+Inf", 2)]
+    assert value(metrics, "dapr_component_state_latencies_bucket", le="1") == 1
+    assert value(metrics, "dapr_grpc_io_server_server_latency_bucket", le="10") == 1
