@@ -1,7 +1,7 @@
 """Two sidecars work on one store, and one is killed in the middle of bulk saves and transactions."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pannier_sidecar.state.store import Feature
 Promise = Callable[..., None]
 SHARED = (
     "sqlite", "redis", "postgresql", "postgresql-v2", "memcached", "mongodb", "mysql", "dynamodb", "etcd",
-    "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream",
+    "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable",
 )  # fmt: skip
 SOME = 20
 """Requests between two kills; some emulators take long for each."""
@@ -31,9 +31,9 @@ def subject(request: pytest.FixtureRequest) -> Database:
 
 
 @contextmanager
-def sidecar(components: Path, port: int) -> Iterator[Pannier]:
+def sidecar(components: Path, port: int, environment: Mapping[str, str]) -> Iterator[Pannier]:
     ports = ("--http-port", port, "--grpc-port", 0, "--enable-metrics=false")
-    pannier = Pannier("serve", "--app-id", "shop", "--components", components, *ports)
+    pannier = Pannier("serve", "--app-id", "shop", "--components", components, *ports, environment=environment)
     try:
         pannier.until(lambda: pannier.call("/v1.0/healthz")[0] == 204, "it is ready")
         yield pannier
@@ -51,12 +51,12 @@ def test_a_sidecar_killed_in_the_middle(subject: Database, tmp_path: Path, effor
         file = component("statestore", subject.store_type, settings, version=subject.store_version)
         (components / "statestore.yaml").write_text(file)
         ports = [free_port(), free_port()]
-        with sidecar(components, ports[0]):
+        with sidecar(components, ports[0], server.environment):
             with AppHistory(
                 ports, transactional=is_transactional, metadata=subject.metadata_of_transactions
             ) as history:
                 for _ in range(rounds):
-                    with sidecar(components, ports[1]) as killed:
+                    with sidecar(components, ports[1], server.environment) as killed:
                         history.goes_on(SOME)
                         killed.send(signal.SIGKILL)
                     history.goes_on(SOME // 4)

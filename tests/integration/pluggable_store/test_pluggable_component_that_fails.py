@@ -95,6 +95,17 @@ async def test_an_error_of_daprs_kit_is_passed_on(tmp_path: Path, subtests: pyte
                 assert type(await error_of(store.set(Set("k", b"1")))) is StoreRefusedError
 
 
+async def test_what_a_component_says_of_its_settings(tmp_path: Path) -> None:
+    refused = of_kit(Code.INVALID_ARGUMENT, "file is missing", http_code="400")
+    with scripted(tmp_path, {INIT: refused}) as component:
+        error = await refusal_of(PluggableStore, component.settings())
+        assert isinstance(error, KitError) and "state.scripted says: file is missing" in str(error)
+        component.answers[INIT] = Refusal(Code.INVALID_ARGUMENT)
+        error = await refusal_of(PluggableStore, component.settings())
+        assert isinstance(error, StoreRefusedError)
+        assert str(error).endswith("refused the call (INVALID_ARGUMENT); its own log may say why")
+
+
 async def test_a_silent_component(tmp_path: Path) -> None:
     async with scripted_store(tmp_path, timeout=0.5) as (component, store):
         component.answers |= dict.fromkeys((GET, SET), component.be_silent)

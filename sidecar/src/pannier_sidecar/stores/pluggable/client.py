@@ -20,7 +20,6 @@ from pannier_sidecar.state.errors import (
     KeyRefusedError,
     NotSupportedError,
     OutcomeUnknownError,
-    StoreError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -83,7 +82,8 @@ class Client:
         self._channel: grpc.aio.Channel | None = None
         self._connecting: asyncio.Task[grpc.aio.Channel] | None = None
         self._connection = 0
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        """Earlier channels, which close when their last calls have ended."""
         self._is_closed = False
 
     async def open(self) -> int:
@@ -115,10 +115,10 @@ class Client:
             await asyncio.wait([self._connecting])
         if self._channel is not None:
             await self._channel.close()
-        for task in self._closing:
+        for task, channel in list(self._closing.items()):
             task.cancel()
-        if self._closing:
-            await asyncio.wait(self._closing)
+            await channel.close()
+            await asyncio.wait([task])
 
     async def _connected(self) -> grpc.aio.Channel:
         """Return a channel that is connected. Calls that need a new connection wait for the same one."""
@@ -136,9 +136,6 @@ class Client:
         await asyncio.wait([task])
         if task.cancelled():
             raise self._closed()
-        error = task.exception()
-        if isinstance(error, StoreError):
-            raise type(error)(*error.args) from error  # each call has its own, because a raise adds to its traceback
         return task.result()
 
     def _on_connected_or_not(self, task: asyncio.Task[grpc.aio.Channel]) -> None:
@@ -150,9 +147,10 @@ class Client:
     def _give_up(self, channel: grpc.aio.Channel) -> None:
         """Use the channel for no further call; those that it still serves may end."""
         self._channel = None
-        task = asyncio.create_task(_close_later(channel, self._settings.timeout), name="close a channel")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        grace = self._settings.timeout + 1  # by then, each of its calls has timed out
+        task = asyncio.create_task(_close_later(channel, grace), name="close a channel")
+        self._closing[task] = channel
+        task.add_done_callback(self._closing.pop)
 
     async def _connect(self) -> grpc.aio.Channel:
         """Connect to the component, learn what it serves, and have it begin. Raises StoreError."""
