@@ -77,6 +77,9 @@ class ErrorMeanings(Protocol):
     def is_lost(self, error: BaseException) -> bool:
         """Return whether the connection must not be used any more."""
 
+    def is_full(self, error: BaseException | None) -> bool:
+        """Return whether the server answers that it takes no more connections."""
+
     def is_no_primary(self, error: BaseException) -> bool:
         """Return whether nothing was done, because this server is no longer the primary."""
 
@@ -171,6 +174,10 @@ class ConnectionPool(ABC, Generic[Pooled]):
         except TimeoutError:
             raise self._late(is_sent, is_sent and may_be_done()) from None
         raise AssertionError("the loop returns or raises")
+
+    def is_full(self, error: StoreError) -> bool:
+        """Return whether a call failed because the server takes no more connections."""
+        return self._errors.is_full(error.__cause__)
 
     async def close(self) -> None:
         """Close all connections; calls that use one fail."""

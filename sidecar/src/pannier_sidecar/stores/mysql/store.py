@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.network.connection_pool import always
+from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.joining import are_of_one_kind, with_distinct_keys
-from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
+from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.requests import Get
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
 from .client import Pool
 from .connection import Connection, Row, connect
 from .encryption import context
-from .errors import is_full
 from .expiry_sweeper import ExpirySweeper
 from .layout import MAX_KEY, Table, decoded, stored_value
 from .schema import Schema
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AsyncExitStack
 
-    from pannier_sidecar.state.requests import Delete, Write
+    from pannier_sidecar.state.requests import Write
 
 
-class MySQLStore(Store):
+class MySQLStore(PooledStore):
     """State in a table that other processes, Dapr's sidecar among them, may use at the same time."""
 
     features = frozenset(Feature)
@@ -53,7 +52,6 @@ class MySQLStore(Store):
         self._schema = Schema(self._settings)
         self._statements = Statements(self._schema.state, Table())
         self._table = Table()
-        self._pool: Pool | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = self._settings
@@ -75,19 +73,6 @@ class MySQLStore(Store):
     async def ping(self) -> None:
         await self._opened.run(Connection.fetch, self._statements.probe)
 
-    async def probe(self) -> None:
-        try:
-            await self.ping()
-        except StoreUnavailableError as error:
-            if not is_full(error.__cause__):
-                raise
-
-    @property
-    def _opened(self) -> Pool:
-        if self._pool is None:
-            raise StoreUnavailableError("the store is not open")
-        return self._pool
-
     async def get(self, get: Get) -> StoredValue | None:
         rows = await self._opened.run(Connection.fetch, self._statements.read(get.key), 4)
         return stored_value(get.key, rows[0]) if rows else None
@@ -105,12 +90,6 @@ class MySQLStore(Store):
     async def _rows(self, keys: Sequence[str]) -> Sequence[Row]:
         return await self._opened.run(Connection.fetch, self._statements.read_many(keys), 5)
 
-    async def set(self, write: Set) -> None:
-        await self._write(write)
-
-    async def delete(self, write: Delete) -> None:
-        await self._write(write)
-
     async def _write(self, write: Write) -> None:
         check_write(write, self._table.max_key, time.time())
         rows = await self._opened.run(Connection.execute, statement_of(write, self._statements), may_be_done=always)
@@ -124,37 +103,13 @@ class MySQLStore(Store):
         """Return whether there is a row of this key, and not only one of a key that is the same to the table."""
         return self._table.is_exact or await self.get(Get(write.key)) is not None
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out consecutive writes of one kind together."""
-        errors: list[StoreError | None] = []
-        for run in with_distinct_keys(writes, go_together=are_of_one_kind):
-            errors += await self._write_run(writes[run.start : run.stop])
-            if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the rest would wait as long
-                rest = len(writes) - len(errors)
-                return [*errors, *[StoreUnavailableError(f"not tried after an earlier item: {errors[-1]}")] * rest]
-        return errors
-
-    async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
-        if len(run) == 1:
-            return [await or_error(self._write(run[0]))]
-        try:
-            transaction = self._transaction(run)
-            statement = statement_of_many(run, self._statements, is_exact=self._table.is_exact)
-            if statement is None:
-                return await self._opened.run(transaction.run_each, may_be_done=transaction.may_be_done)
-            await self._opened.run(Connection.execute, statement, may_be_done=always)
-        except (StoreUnavailableError, OutcomeUnknownError) as error:
-            return [error] * len(run)
-        except StoreError:  # one of them is wrong; the others must not fail for it
-            return [await or_error(self._write(write)) for write in run]
+    async def _write_together(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
+        transaction = self._transaction(run)
+        statement = statement_of_many(run, self._statements, is_exact=self._table.is_exact)
+        if statement is None:
+            return await self._opened.run(transaction.run_each, may_be_done=transaction.may_be_done)
+        await self._opened.run(Connection.execute, statement, may_be_done=always)
         return [None] * len(run)
-
-    async def transact(self, writes: Sequence[Write]) -> None:
-        if len(writes) == 1:
-            await self._write(writes[0])
-        elif writes:
-            transaction = self._transaction(writes)
-            await self._opened.run(transaction.run, may_be_done=transaction.may_be_done)
 
     def _transaction(self, writes: Sequence[Write]) -> Transaction:
         now = time.time()

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.network.connection_pool import always
+from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.joining import are_of_one_kind, with_distinct_keys
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
+from pannier_sidecar.state.errors import NotSupportedError, StoreError
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
 from .client import Pool
 from .connection import Connection, connect
-from .errors import is_full
 from .expiry_sweeper import ExpirySweeper
 from .layout import BytesLayout, JsonLayout, Layout
 from .names import key_of, name_of
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
 
     from asyncpg import Record
 
-    from pannier_sidecar.state.requests import Delete, Get, Set, Write
+    from pannier_sidecar.state.requests import Get, Write
 
 logger = logging.getLogger(__name__)
 
 
-class _PostgreSQLStore(Store):
+class _PostgreSQLStore(PooledStore):
     """State in a table that other processes, Dapr's sidecar among them, may use at the same time."""
 
     features = frozenset(Feature)
@@ -49,7 +48,6 @@ class _PostgreSQLStore(Store):
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._statements = Statements("", self.layout)
-        self._pool: Pool | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = self._settings
@@ -87,19 +85,6 @@ class _PostgreSQLStore(Store):
     async def ping(self) -> None:
         await self._opened.run(Connection.execute, self._statements.probe)
 
-    async def probe(self) -> None:
-        try:
-            await self.ping()
-        except StoreUnavailableError as error:
-            if not is_full(error.__cause__):
-                raise
-
-    @property
-    def _opened(self) -> Pool:
-        if self._pool is None:
-            raise StoreUnavailableError("the store is not open")
-        return self._pool
-
     async def get(self, get: Get) -> StoredValue | None:
         row = await self._opened.run(Connection.fetchrow, self._statements.read, name_of(get.key))
         return None if row is None else self.layout.decoded(get.key, row)
@@ -122,46 +107,19 @@ class _PostgreSQLStore(Store):
         except StoreError as error:
             return error
 
-    async def set(self, write: Set) -> None:
-        await self._write(write)
-
-    async def delete(self, write: Delete) -> None:
-        await self._write(write)
-
     async def _write(self, write: Write) -> None:
         text, parameters = statement_of(write, self._statements, self.layout)
         status = await self._opened.run(Connection.execute, text, *parameters, may_be_done=always)
         check_outcome(write, status)
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Send consecutive writes of one kind together."""
-        errors: list[StoreError | None] = []
-        for run in with_distinct_keys(writes, go_together=are_of_one_kind):
-            errors += await self._write_run(writes[run.start : run.stop])
-            if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the rest would wait as long
-                rest = len(writes) - len(errors)
-                return [*errors, *[StoreUnavailableError(f"not tried after an earlier item: {errors[-1]}")] * rest]
-        return errors
-
-    async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
-        if len(run) == 1:
-            return [await or_error(self._write(run[0]))]
-        try:
-            text, parameters = statement_of_many(run, self._statements, self.layout)
-            rows = await self._opened.run(Connection.fetch, text, *parameters, may_be_done=always)
-        except (StoreUnavailableError, OutcomeUnknownError) as error:
-            return [error] * len(run)
-        except StoreError:  # one of them is wrong; the others must not fail for it
-            return [await or_error(self._write(write)) for write in run]
+    async def _write_together(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
+        text, parameters = statement_of_many(run, self._statements, self.layout)
+        rows = await self._opened.run(Connection.fetch, text, *parameters, may_be_done=always)
         written = {key_of(name) for (name,) in rows}
         return [mismatch(write) if write.is_conditional and write.key not in written else None for write in run]
 
-    async def transact(self, writes: Sequence[Write]) -> None:
-        if len(writes) == 1:
-            await self._write(writes[0])
-        elif writes:
-            transaction = Transaction(writes, self._statements, self.layout)
-            await self._opened.run(transaction.run, may_be_done=transaction.may_be_done)
+    def _transaction(self, writes: Sequence[Write]) -> Transaction:
+        return Transaction(writes, self._statements, self.layout)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         parameters: tuple[object, ...] = (name_of(prefix), limit + 1)
