@@ -25,6 +25,13 @@ def unmet(write: Write, etag: str | None) -> ETagMismatchError:
     return ETagMismatchError(f"key {write.key} has ETag {etag}, not {write.if_match}; read it again")
 
 
+def absent_or_changed(write: Write) -> ETagMismatchError:
+    """Return the error of a precondition that does not hold, from a store that does not learn the key's ETag."""
+    if write.if_absent or write.if_match is None:
+        return exists_already(write)
+    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
+
+
 def exists_already(write: Write) -> ETagMismatchError:
     """Return the error of a write with `if_absent` whose key is present."""
     return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.network.reconnecting import too_busy
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
 
@@ -125,7 +125,7 @@ class CassandraStore(Store):
         prepared = self._opened()
         if write.if_absent:
             if await self.get(Get(write.key, strong=True)) is not None:
-                raise _mismatch(write)
+                raise absent_or_changed(write)
         elif write.if_match is None:
             await self._write(write, prepared.delete, [write.key])
         elif write.if_match.startswith(layout.FOREIGN):
@@ -199,7 +199,7 @@ class CassandraStore(Store):
             level = levels.strong_commit if write.strong else levels.commit
             rows = await self._execute(statement, values, level, layout.APPLIED)
         if write.is_conditional and not rows[0][0]:
-            raise _mismatch(write)
+            raise absent_or_changed(write)
 
     async def _read_for_comparison(self, write: Write) -> tuple[bytes, str | None]:
         """Return value and ETag column of a row that another program wrote, if it has the ETag that the write expects.
@@ -210,7 +210,7 @@ class CassandraStore(Store):
         row = await self._read(Get(write.key, strong=True))
         found = layout.stored_value(row)
         if found is None or found.etag != write.if_match:
-            raise _mismatch(write)
+            raise absent_or_changed(write)
         return found.value, row[1]
 
     async def _execute(self, statement: Any, values: list[Any], level: int, types: layout.Types) -> list[Row]:
@@ -256,9 +256,3 @@ def _native_ttl(write: Set) -> int:
             "(20 years); write a smaller one, or -1 for a value that stays"
         )
     return write.ttl + 1
-
-
-def _mismatch(write: Write) -> ETagMismatchError:
-    if write.if_absent:
-        return exists_already(write)
-    return ETagMismatchError(f"key {write.key} does not exist with ETag {write.if_match}; read it again")

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.errors import InvalidETagError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -93,14 +93,8 @@ def index(write: Write) -> int:
             "send the one that the last read returned"
         )
     if found[2] is not None and int(found[2]) <= time():
-        raise mismatch(write)
+        raise absent_or_changed(write)
     return int(found[1])
-
-
-def mismatch(write: Write) -> ETagMismatchError:
-    if write.if_absent:
-        return exists_already(write)
-    return ETagMismatchError(f"key {write.key} no longer has the ETag {write.if_match}; read it again")
 
 
 # --- operations of a transaction --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
@@ -73,7 +74,7 @@ class ConsulStore(Store):
         index = 0 if write.if_absent else None if write.if_match is None else layout.index(write)
         if not await self._client.put(name, write.value, layout.flags(write.ttl), index):
             if not write.if_absent:
-                raise layout.mismatch(write)
+                raise absent_or_changed(write)
             await self.transact([write])  # it finds out whether the entry that is there has expired
 
     async def delete(self, write: Delete) -> None:
@@ -192,7 +193,7 @@ class ConsulStore(Store):
     async def _note_expired(self, failed: Write, expired: dict[str, int]) -> None:
         """Note an expired entry of a key that must be absent. Raises ETagMismatchError if it has not expired."""
         if not failed.if_absent:
-            raise layout.mismatch(failed)
+            raise absent_or_changed(failed)
         name = self._prefix + failed.key
         entry = (await self._read([name], strong=True)).get(name)
         if entry is None:
@@ -200,7 +201,7 @@ class ConsulStore(Store):
         elif entry.has_expired:
             expired[failed.key] = entry.modify_index
         else:
-            raise layout.mismatch(failed)
+            raise absent_or_changed(failed)
 
     def _check_size(self, write: Write) -> None:
         limit = self._limits.value

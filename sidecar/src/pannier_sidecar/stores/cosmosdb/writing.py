@@ -14,8 +14,8 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.errors import InvalidETagError, NotSupportedError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Set
 
 from .errors import REFUSED_WRITES, NotUnderstoodError, is_absent
@@ -49,10 +49,10 @@ async def carry_out(client: Client, write: Write) -> None:
         else:
             await _delete(client, write, guard)
     except (CosmosAccessConditionFailedError, CosmosResourceExistsError) as error:
-        raise _mismatch(write) from error
+        raise absent_or_changed(write) from error
     except CosmosResourceNotFoundError as error:
         if write.if_match is not None and is_absent(error):
-            raise _mismatch(write) from error
+            raise absent_or_changed(write) from error
         if isinstance(write, Set) or not is_absent(error):
             raise
 
@@ -88,7 +88,7 @@ async def _set(client: Client, write: Set, guard: dict[str, Any]) -> None:
 async def _delete(client: Client, write: Delete, guard: dict[str, Any]) -> None:
     if write.if_absent:
         await client.container.read_item(id_of(write.key), partition_of(write))
-        raise _mismatch(write)
+        raise absent_or_changed(write)
     await client.container.delete_item(id_of(write.key), partition_of(write), **guard)
 
 
@@ -131,11 +131,5 @@ def _one_partition(writes: Sequence[Write]) -> str:
 def _raise_error_of(error: CosmosBatchOperationError, writes: Sequence[Write]) -> NoReturn:
     status = error.status_code
     if status in REFUSED_WRITES and error.error_index is not None:
-        raise _mismatch(writes[error.error_index]) from error
+        raise absent_or_changed(writes[error.error_index]) from error
     raise CosmosHttpResponseError(status, error.message) from error  # type: ignore[no-untyped-call]
-
-
-def _mismatch(write: Write) -> ETagMismatchError:
-    if write.if_absent:
-        return exists_already(write)
-    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")

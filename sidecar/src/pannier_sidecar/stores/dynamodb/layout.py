@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -130,10 +130,7 @@ def fresh_etags() -> Iterator[int]:
 
 def mismatch(writes: Sequence[Write]) -> ETagMismatchError:
     """Return the error for writes to one key whose preconditions did not hold."""
-    write = next(write for write in writes if write.is_conditional)
-    if write.if_absent:
-        return exists_already(write)
-    return ETagMismatchError(f"key {write.key} does not exist with ETag {write.if_match}; read it again")
+    return absent_or_changed(next(write for write in writes if write.is_conditional))
 
 
 def too_large(key: str, size: str) -> StoreRefusedError:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, KeyRefusedError
+from pannier_sidecar.state.errors import InvalidETagError, KeyRefusedError
 from pannier_sidecar.state.store import StoredValue
 
 if TYPE_CHECKING:
@@ -162,7 +162,3 @@ def revision(write: Write) -> int:
     if found is None or int(found[0]) > MAX_REVISION:
         raise InvalidETagError(f"{write.if_match!r} is no ETag of this store, which are whole numbers; read it again")
     return int(found[0])
-
-
-def mismatch(write: Write) -> ETagMismatchError:
-    return ETagMismatchError(f"key {write.key} does not have ETag {write.if_match} any more; read it again")

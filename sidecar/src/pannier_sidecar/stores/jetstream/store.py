@@ -17,7 +17,7 @@ from pannier_sidecar.state.errors import (
     unanswered,
 )
 from pannier_sidecar.state.joining import with_distinct_keys
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.preconditions import absent_or_changed, exists_already
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.state.store import Feature, KeyPage, Store, or_error
 
@@ -168,7 +168,7 @@ class JetStreamStore(Store):
             return
         last = None if write.if_match is None else layout.revision(write)
         if not await self._send(write, name, last):
-            raise layout.mismatch(write)
+            raise absent_or_changed(write)
 
     async def _write_if_absent(self, write: Write, name: str) -> None:
         """Create a key. A marker of a deleted key is read first, because its number is the precondition then."""

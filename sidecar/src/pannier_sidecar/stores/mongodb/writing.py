@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import DuplicateKeyError
 
-from pannier_sidecar.state.errors import ETagMismatchError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.preconditions import absent_or_changed, exists_already
 from pannier_sidecar.state.requests import Set
 
 from . import errors, layout
@@ -58,7 +57,7 @@ async def _set(collection: Collection, write: Set, session: Session) -> None:
         where = _present(write.key, write.if_match, now)
         done = await collection.replace_one(where, document, session=session)
         if not done.matched_count:
-            raise _other_etag(write)
+            raise absent_or_changed(write)
     elif write.if_absent:
         await _create(collection, write, document, now, session)
     else:
@@ -91,7 +90,7 @@ async def _delete(collection: Collection, write: Delete, session: Session) -> No
     if write.if_match is not None:
         done = await collection.delete_one(_present(write.key, write.if_match, now), session=session)
         if not done.deleted_count:
-            raise _other_etag(write)
+            raise absent_or_changed(write)
     elif write.if_absent:
         await _check_absent(collection, write, now, session)
     else:
@@ -110,7 +109,3 @@ async def _check_absent(collection: Collection, write: Delete, now: float, sessi
 
 def _present(key: str, etag: str, now: float) -> layout.Document:
     return {"_id": key, "_etag": etag, "_ttl": layout.alive(now)}
-
-
-def _other_etag(write: Write) -> ETagMismatchError:
-    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")

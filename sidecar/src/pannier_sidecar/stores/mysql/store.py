@@ -11,6 +11,7 @@ from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Get
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
@@ -26,7 +27,6 @@ from .transactions import Transaction
 from .writing import (
     check_write,
     has_happened,
-    mismatch,
     statement_of,
     statement_of_many,
     taken_for_another,
@@ -97,7 +97,7 @@ class MySQLStore(PooledStore):
             return
         if not write.is_conditional or (write.if_absent and not await self._is_there(write)):
             raise taken_for_another(write.key)
-        raise mismatch(write)
+        raise absent_or_changed(write)
 
     async def _is_there(self, write: Write) -> bool:
         """Return whether there is a row of this key, and not only one of a key that is the same to the table."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import aiomysql
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .layout import decoded
-from .writing import BYTES_AT_ONCE, mismatch, taken_for_another
+from .writing import BYTES_AT_ONCE, taken_for_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +73,9 @@ class Transaction:
             return {}
         rows = await connection.fetch(self._statements.lock(sorted({write.key for write in guarded})), 2)
         etags = {decoded(name): decoded(etag) for name, etag in rows}
-        return {write.key: mismatch(write) for write in reversed(guarded) if etags.get(write.key) != write.if_match}
+        return {
+            write.key: absent_or_changed(write) for write in reversed(guarded) if etags.get(write.key) != write.if_match
+        }
 
     async def _write(self, connection: Connection, writes: Sequence[Write]) -> None:
         last = {write.key: write for write in writes}.values()

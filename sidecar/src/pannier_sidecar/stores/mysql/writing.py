@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreRefusedError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.errors import KeyRefusedError, StoreRefusedError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .layout import LAST_EXPIRY, MAX_ETAG, check_key
@@ -56,14 +56,7 @@ def has_happened(write: Write, rows: int) -> bool:
 def check_etag(write: Write) -> None:
     """Raise ETagMismatchError for an ETag that is longer than any that a row can have."""
     if write.if_match is not None and len(write.if_match) > MAX_ETAG:
-        raise mismatch(write)
-
-
-def mismatch(write: Write) -> ETagMismatchError:
-    """Return the error of a write whose precondition does not hold."""
-    if write.if_match is None:
-        return exists_already(write)
-    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
+        raise absent_or_changed(write)
 
 
 def taken_for_another(key: str) -> KeyRefusedError:

@@ -11,6 +11,7 @@ from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, StoreError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
 from .client import Pool
@@ -22,7 +23,7 @@ from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
 from .transactions import Transaction
-from .writing import check_outcome, mismatch, statement_of, statement_of_many
+from .writing import check_outcome, statement_of, statement_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +117,9 @@ class _PostgreSQLStore(PooledStore):
         text, parameters = statement_of_many(run, self._statements, self.layout)
         rows = await self._opened.run(Connection.fetch, text, *parameters, may_be_done=always)
         written = {key_of(name) for (name,) in rows}
-        return [mismatch(write) if write.is_conditional and write.key not in written else None for write in run]
+        return [
+            absent_or_changed(write) if write.is_conditional and write.key not in written else None for write in run
+        ]
 
     def _transaction(self, writes: Sequence[Write]) -> Transaction:
         return Transaction(writes, self._statements, self.layout)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from asyncpg import PostgresError
 
 from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .names import key_of, name_of
-from .writing import columns_of, etag_of, mismatch
+from .writing import columns_of, etag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ class Transaction:
         etags = {key_of(name): str(etag) for name, etag in rows}
         for write in self._guarded:
             if etags.get(write.key) != (write.if_match and write.if_match.lower()):
-                raise mismatch(write)
+                raise absent_or_changed(write)
 
     async def _write(self, connection: Connection) -> None:
         if self._written:
@@ -75,7 +76,7 @@ class Transaction:
             made = {key_of(name) for (name,) in rows}
             for write in self._created:
                 if write.key not in made:  # another client was first, after the check
-                    raise mismatch(self._absent[write.key])
+                    raise absent_or_changed(self._absent[write.key])
         if self._deleted:
             names = [name_of(write.key) for write in self._deleted]
             await connection.execute(self._statements.delete_many, names)

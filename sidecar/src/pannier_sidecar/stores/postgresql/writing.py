@@ -5,8 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pannier_sidecar.state.errors import ETagMismatchError
-from pannier_sidecar.state.preconditions import exists_already
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Set, Write
 
 from .names import name_of
@@ -45,22 +44,15 @@ def check_outcome(write: Write, status: str) -> None:
         has_row = not status.endswith(" 0")
         must_have_row = isinstance(write, Set) or not write.if_absent
         if has_row is not must_have_row:
-            raise mismatch(write)
+            raise absent_or_changed(write)
 
 
 def etag_of(write: Write, layout: Layout) -> object:
     """Return the ETag that must be current as PostgreSQL takes it. Raises ETagMismatchError and InvalidETagError."""
     etag = layout.parsed(write.if_match or "")
     if etag is None:
-        raise mismatch(write)
+        raise absent_or_changed(write)
     return etag
-
-
-def mismatch(write: Write) -> ETagMismatchError:
-    """Return the error of a write whose precondition does not hold."""
-    if write.if_match is None:
-        return exists_already(write)
-    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
 
 
 def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[Any, ...]:
