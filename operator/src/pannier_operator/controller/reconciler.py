@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from base64 import b64decode
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,6 +19,7 @@ from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.controller.deliverer import Deliverer
 from pannier_operator.controller.pod_mistakes import PodMistakes
+from pannier_operator.controller.referred_secrets import ReferredSecrets
 from pannier_operator.controller.status_writer import StatusWriter
 from pannier_operator.delivery.app_secret import (
     app_of_secret_name,
@@ -33,7 +33,6 @@ from pannier_operator.delivery.plan import what_app_sees
 from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
-from pannier_operator.objects.references import references_of
 from pannier_operator.status.conditions import status_of
 from pannier_operator.status.findings import is_current, is_ready
 from pannier_operator.status.readiness import App
@@ -48,13 +47,12 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.controller.deliverer import Delivery
     from pannier_operator.controller.missed_pods import MissedPods
+    from pannier_operator.controller.referred_secrets import Secrets
     from pannier_operator.metrics import Metrics
     from pannier_operator.objects.pod_kinds import CachedPod
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)
-
-Secrets = dict[str, dict[str, bytes]]
 
 _DEBOUNCE: Final = 0.05
 """Seconds from the first event to the reconcile, so that a burst of events causes one."""
@@ -101,6 +99,7 @@ class Reconciler:
         self._admits_unknown_policies = admits_unknown_policies
         self._statuses = StatusWriter(api, cache)
         self._mistakes = PodMistakes(api, cache)
+        self._secrets = ReferredSecrets(api, cache)
         self._deliverer = Deliverer(api, cache, prober, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
         """Enqueued namespaces, and when to reconcile them (`time.monotonic`)."""
@@ -110,8 +109,6 @@ class Reconciler:
         """Namespaces whose sidecars are being probed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
-        """The version and values of each Secret that components refer to, by its namespace and name."""
         self.leads = False
 
     def enqueue(self, namespace: str, after: float = _DEBOUNCE) -> None:
@@ -133,7 +130,7 @@ class Reconciler:
         the Lease forgets what it found as the leader, because nothing would correct it.
         """
         if not self.leads and not self._busy:
-            self._secrets.clear()
+            self._secrets.forget()
             self._deliverer.stand_by()
         namespaces = self._cache.namespaces()
         components = [each for namespace in namespaces for each in self._cache.components(namespace)]
@@ -240,7 +237,7 @@ class Reconciler:
         resiliencies = NamespaceResiliencies(
             self._cache.resiliencies(namespace), admits_unknown_names=self._admits_unknown_policies
         )
-        return _Snapshot(namespace, pods, apps, components, resiliencies, await self._secrets_of(namespace, components))
+        return _Snapshot(namespace, pods, apps, components, resiliencies, await self._secrets.of(namespace, components))
 
     async def _refresh_components_of_new_apps(self, apps: Iterable[str], namespace: str) -> None:
         """List the Components if an app has no Secret yet.
@@ -251,36 +248,6 @@ class Reconciler:
         if any(self._cache.secret(namespace, secret_name(app)) is None for app in apps):
             for component in await self._api.components_in(namespace):
                 self._cache.put("components", component)
-
-    async def _secrets_of(self, namespace: str, components: NamespaceComponents) -> Secrets:
-        """Return the keys of the namespace's Secrets, with the values of those that components refer to."""
-        secrets: Secrets = {
-            secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
-            for secret in self._cache.foreign_secrets(namespace)
-        }
-        referred = _referred_to(components) & secrets.keys()
-        for key in [key for key in self._secrets if key[0] == namespace and key[1] not in referred]:
-            del self._secrets[key]
-        for name in referred:
-            values = await self._values_of(namespace, name)
-            if values is not None:
-                secrets[name] = values
-        return secrets
-
-    async def _values_of(self, namespace: str, name: str) -> dict[str, bytes] | None:
-        """Return the data of a Secret, read again only when its version has changed."""
-        kept = self._cache.secret(namespace, name)
-        known = self._secrets.get((namespace, name))
-        if kept is not None and known is not None and known[0] == kept["metadata"]["resourceVersion"]:
-            return known[1]
-        found = await self._api.secret(namespace, name)
-        if found is None:
-            self._secrets.pop((namespace, name), None)
-            return None
-        values = {key: b64decode(value) for key, value in (found.get("data") or {}).items()}
-        self._secrets[namespace, name] = (found["metadata"]["resourceVersion"], values)
-        self._cache.put("secrets", found)
-        return values
 
     # --- 2. delivery --------------------------------------------------------------------------------------------------
 
@@ -380,9 +347,3 @@ class Reconciler:
     def _app(self, app: str, namespace: str, delivery: Delivery) -> App:
         refusal = delivery.refusal.message if delivery.refusal is not None else ""
         return App(self._generations(namespace, app), delivery.too_large, refusal)
-
-
-def _referred_to(components: NamespaceComponents) -> set[str]:
-    """Return the names of the Secrets that components refer to."""
-    readable = [member.component for member in components.members if member.component is not None]
-    return {reference.name for component in readable for _, reference in references_of(component)}
