@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.listening import Listeners
     from pannier_sidecar.loading.configuration_files import ConfigurationFiles
     from pannier_sidecar.loading.folder import FolderWatch, Reading
-    from pannier_sidecar.loading.planning import Plan
+    from pannier_sidecar.loading.plans import Plan
     from pannier_sidecar.settings import LimitSettings, Settings
     from pannier_sidecar.state.directory import Directory
 

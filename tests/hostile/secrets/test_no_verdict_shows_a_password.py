@@ -19,7 +19,8 @@ from pannier_operator.admission.components import judge
 from pannier_operator.status.conditions import status_of
 from pannier_operator.status.findings import events_between
 from pannier_sidecar.loading.folder import parse
-from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import Plan
 from pannier_sidecar.loading.resolving import ResolutionContext
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -26,7 +26,8 @@ from pannier_operator.delivery.app_secret import (
 from pannier_operator.delivery.plan import MAX_BYTES, AppSecret, secret_for, what_app_sees
 from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_sidecar.loading.folder import FolderWatch
-from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import Plan
 from pannier_sidecar.loading.resolving import ResolutionContext
 
 SECRETS = {"redis": {"password": b"pa{appID}ss", "redis": b"user", "picture": b"\xff\xfe"}}

@@ -30,7 +30,8 @@ from pannier_operator.status.readiness import App, Report, StoreReport
 from pannier_operator.status.reasons import RESILIENCY_FALSE_BECAUSE
 from pannier_operator.status.resiliency_conditions import status_of_resiliency
 from pannier_sidecar.loading.folder import FolderWatch
-from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import Plan
 from pannier_sidecar.loading.resolving import ResolutionContext
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

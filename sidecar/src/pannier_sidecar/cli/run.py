@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.cli.runner_link import RunnerLink
     from pannier_sidecar.loading.configuration_files import ConfigurationFiles
-    from pannier_sidecar.loading.planning import Plan
+    from pannier_sidecar.loading.plans import Plan
     from pannier_sidecar.settings import Settings
 
 log = logging.getLogger(__name__)

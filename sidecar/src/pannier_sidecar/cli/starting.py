@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pannier_sidecar.loading.configuration_files import ConfigurationFiles
-    from pannier_sidecar.loading.planning import Plan
+    from pannier_sidecar.loading.plans import Plan
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pannier_sidecar.loading.guarded_store import GuardedStore, PolicyMetrics
-    from pannier_sidecar.loading.planning import DesiredStore
+    from pannier_sidecar.loading.plans import DesiredStore
     from pannier_sidecar.loading.retrying_store import RetryingStore
     from pannier_sidecar.state.store import Store
 

@@ -6,14 +6,10 @@ invalid one is refused; if an earlier version of it is being served, that versio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from pannier_crds import catalogue
-from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.folder import INDEX_FILE
@@ -23,109 +19,25 @@ from pannier_crds.secret import is_hidden
 from pannier_sidecar.loading.as_daprd import duplicates_of
 from pannier_sidecar.loading.chosen_settings import key_scheme, placed
 from pannier_sidecar.loading.encrypting import missing_package
-from pannier_sidecar.loading.folder import ParsedResiliency
 from pannier_sidecar.loading.opening_secrets import open_secret_stores, waiting
+from pannier_sidecar.loading.plans import DesiredStore, Hidden, Plan
 from pannier_sidecar.loading.remote_secret_stores import RemoteSecretStores
 from pannier_sidecar.loading.resolving import ResolutionContext, resolve
 from pannier_sidecar.loading.secrets import SecretStores
 from pannier_sidecar.loading.states import ComponentState, Refused, place
-from pannier_sidecar.state.directory import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pannier_crds.catalogue import ComponentType, Setting
     from pannier_crds.component import Component
-    from pannier_crds.resiliency_policies import StorePolicies
-    from pannier_sidecar.loading.folder import InvalidDocument, ParsedComponent, Reading
-    from pannier_sidecar.state.keys import KeyScheme
-
-_SHARED_FIELDS: Final = frozenset(known.canonical_name for known in FIELDS)
-"""Settings that the sidecar applies itself: changing them does not reopen the store."""
-
-Identity = tuple[object, ...]
+    from pannier_sidecar.loading.folder import InvalidDocument, ParsedComponent, ParsedResiliency, Reading
+    from pannier_sidecar.state.directory import Waiting
 
 # How closely a component matches the one that is served under its name; the closest has precedence.
 _AS_SERVED: Final = 0
 _SAME_FILE: Final = 1
 _NAMESAKE: Final = 2
 _NEW: Final = 3
-
-
-@dataclass(frozen=True)
-class DesiredStore:
-    """A store as its component describes it."""
-
-    component: Component
-    source: str
-    type: ComponentType
-    settings: Mapping[str, Setting] = field(repr=False)
-    keys: KeyScheme = field(compare=False)
-    note: str = ""
-    """Why this is an earlier version of the component; empty for the latest version."""
-    policies: StorePolicies | None = field(default=None, compare=False)
-    """Of the Resiliency objects; None: none applies to this store."""
-    is_daprd: bool = False
-    """Whether the sidecar answers as daprd: with encryption, texts are then stored as daprd encrypts them."""
-
-    @property
-    def name(self) -> str:
-        return self.component.name
-
-    @property
-    def version(self) -> str:
-        return self.component.version
-
-    @property
-    def identity(self) -> Identity:
-        """Return the type, version and store settings: when these change, the store is opened again."""
-        own = ((name, value) for name, value in self.settings.items() if name not in _SHARED_FIELDS)
-        return (self.type.name, self.type.versions, *sorted(own, key=lambda setting: setting[0]))
-
-    @property
-    def default_ttl(self) -> int | None:
-        seconds = self.settings["ttlInSeconds"]
-        return seconds if isinstance(seconds, int) and seconds > 0 else None
-
-    @property
-    def is_default(self) -> bool:
-        return self.settings["defaultStateStore"] is True
-
-    @property
-    def holds_actor_state(self) -> bool:
-        return self.settings["actorStateStore"] is True
-
-
-class Hidden(Struct, frozen=True):
-    """A component whose scopes or namespace exclude this app."""
-
-    name: str
-    type: str
-    version: str
-    why: str
-
-
-class Plan(Struct, frozen=True):
-    """What to serve, and what to report about everything that was read."""
-
-    desired: tuple[DesiredStore, ...] = ()
-    refused: tuple[Refused, ...] = ()
-    hidden: tuple[Hidden, ...] = ()
-    warnings: tuple[str, ...] = ()
-    secret_files: tuple[Path, ...] = ()
-    secret_stores: tuple[ComponentState, ...] = ()
-    secrets: SecretStores = SecretStores({})  # never changes
-    pending: tuple[Waiting, ...] = ()
-    """Components whose secrets have not been read yet."""
-    skipped: tuple[str, ...] = ()
-    """A line for each document that is not a component."""
-    duplicates: tuple[str, ...] = ()
-    """A line for each component whose name is already taken, with which daprd would not start."""
-    awaited: tuple[str, ...] = ()
-    """Refused types of state stores that a socket may serve later."""
-    resiliencies: tuple[ParsedResiliency, ...] = ()
-    """The Resiliency objects that count."""
-    refused_resiliencies: tuple[Refused, ...] = ()
 
 
 def plan(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pannier_crds.problems import Problem
     from pannier_sidecar.loading.folder import InvalidDocument, ParsedResiliency, Reading
-    from pannier_sidecar.loading.planning import Plan
+    from pannier_sidecar.loading.plans import Plan
     from pannier_sidecar.loading.resolving import ResolutionContext
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from pannier_sidecar.loading.as_daprd import duplicates_message, log_refused
 from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle
-from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import Plan
 from pannier_sidecar.loading.remote_secret_stores import RemoteSecretStores
 from pannier_sidecar.loading.states import ComponentPhase, ComponentState
 from pannier_sidecar.state.directory import Directory

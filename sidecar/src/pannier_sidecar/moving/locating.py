@@ -13,7 +13,7 @@ from pannier_sidecar.loading.planning import plan
 from pannier_sidecar.moving.items import MoveError
 
 if TYPE_CHECKING:
-    from pannier_sidecar.loading.planning import DesiredStore
+    from pannier_sidecar.loading.plans import DesiredStore
     from pannier_sidecar.loading.resolving import ResolutionContext
 
 

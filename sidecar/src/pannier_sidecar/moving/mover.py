@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pannier_sidecar.loading.planning import DesiredStore
+    from pannier_sidecar.loading.plans import DesiredStore
     from pannier_sidecar.moving.progress import Progress
     from pannier_sidecar.settings import Settings
 

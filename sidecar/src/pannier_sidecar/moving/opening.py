@@ -16,7 +16,7 @@ from pannier_sidecar.state.store import Feature
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pannier_sidecar.loading.planning import DesiredStore
+    from pannier_sidecar.loading.plans import DesiredStore
     from pannier_sidecar.state.store import Store
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.loading.folder import FolderWatch
-from pannier_sidecar.loading.planning import DesiredStore, Plan, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import DesiredStore, Plan
 from pannier_sidecar.loading.resolving import ResolutionContext
 
 

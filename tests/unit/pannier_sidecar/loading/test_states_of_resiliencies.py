@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from pannier_sidecar.loading.folder import parse
-from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import Plan
 from pannier_sidecar.loading.resiliency_planning import states_of
 from pannier_sidecar.loading.resolving import ResolutionContext
 

@@ -6,7 +6,8 @@ import pytest
 
 from pannier_crds.manifests import write_document
 from pannier_sidecar.loading.folder import parse
-from pannier_sidecar.loading.planning import DesiredStore, plan
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.plans import DesiredStore
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving.locating import place_of
 
