@@ -333,13 +333,8 @@ class HttpApi:
             version = runtime.components_version()  # read first, so that the reported states are never older
             components = runtime.components() if runtime.ask is None else await runtime.ask()
             stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
-            policies = {each.name: {"state": each.state, "why": each.why} for each in runtime.resiliencies()}
-            answer = {
-                "ready": runtime.is_loaded,
-                "componentsVersion": version,
-                "stores": stores,
-                "resiliencies": policies,
-            }
+            answer = {"ready": runtime.is_loaded, "componentsVersion": version, "stores": stores}
+            answer["resiliencies"] = {r.name: {"state": r.state, "why": r.why} for r in runtime.resiliencies()}
             return _json(200 if runtime.is_loaded else 500, answer)
         return self._health()
 
