@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.problems import quoted, warning
+from pannier_crds.problems import one_line, quoted, warning
 from pannier_crds.structure import Part, kind_of
 
 if TYPE_CHECKING:
@@ -89,12 +89,18 @@ def _label_rules(part: Part, metric: str, label: str) -> Iterator[LabelRule]:
     patterns: Mapping[str, object] = part.content
     for replacement, written in patterns.items():
         if not isinstance(written, str):
-            part.refuse(replacement, f"is {kind_of(written)} but should be a regular expression", "write it in quotes")
+            part.refuse(
+                one_line(replacement), f"is {kind_of(written)} but should be a regular expression", "write it in quotes"
+            )
             continue
         try:
             yield LabelRule(metric, label, re.compile(written), replacement)
         except (re.error, OverflowError, RecursionError):
-            part.refuse(replacement, f"{quoted(written)} is not a regular expression", "escape what is meant literally")
+            part.refuse(
+                one_line(replacement),
+                f"{quoted(written)} is not a regular expression",
+                "escape what is meant literally",
+            )
 
 
 def _buckets(part: Part) -> tuple[int, ...]:

@@ -233,6 +233,10 @@ def test_denied_components(denied, component, is_denied):
             {"metric": {"rules": [{"name": "m", "labels": [{"name": "l", "regex": {"x": "("}}]}]}},
             *("spec.metric.rules[0].labels[0].regex.x", "is not a regular expression"),
         ),
+        (
+            {"metric": {"rules": [{"name": "m", "labels": [{"name": "l", "regex": {"x\ny": 1}}]}]}},
+            *("spec.metric.rules[0].labels[0].regex.x y", "should be a regular expression"),
+        ),
     ],
 )
 def test_each_mistake_has_one_line_that_names_the_field(spec, field, words):

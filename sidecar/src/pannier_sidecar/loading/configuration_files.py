@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from msgspec import Struct
 from pannier_crds.configuration import KIND, Configuration, merged
 from pannier_crds.manifests import Document, read_documents
 from pannier_crds.problems import InvalidManifestError, Problem, error
-from pannier_sidecar.loading.environment_in_text import Expanded, expand
+from pannier_sidecar.loading.environment_in_text import Expanded, TooLargeError, expand
 from pannier_sidecar.loading.folder import read_contents, signature_of
 from pannier_sidecar.loading.half_written import PATIENCE, WholeFiles
 from pannier_sidecar.loading.states import place
@@ -50,8 +49,13 @@ def read_file(content: bytes, environment: Mapping[str, str]) -> ConfigurationFi
     """Read the Configurations of a file, and judge them. Documents of other kinds are left out."""
     expanded = Expanded("")
     if b"$" in content:
-        with suppress(UnicodeDecodeError):  # which the reader reports
+        try:
             expanded = expand(content.decode(), environment)
+        except TooLargeError:
+            message = "the file is larger than 1 MiB with its variables"
+            return ConfigurationFile(problems=(Problem("error", "", message, "write shorter variables", 1),))
+        except UnicodeDecodeError:
+            pass  # which the reader reports
     documents = read_documents(expanded.text or content)
     meant = [document for document in documents if document.is_configuration or document.root is None]
     if not meant:
@@ -82,7 +86,8 @@ class ConfigurationFiles:
         self._whole = WholeFiles(PATIENCE)
         self._signature: object = None
         self._contents: Mapping[str, bytes | Problem] = {}
-        self._warned: set[str] = set()
+        self._is_wrong = False
+        self._warned: frozenset[str] = frozenset()
         self._watching: asyncio.Task[None] | None = None
         self.current = Configuration()
         self.on_change: Callable[[Configuration, Configuration], None] | None = None
@@ -131,7 +136,11 @@ class ConfigurationFiles:
             for line in str(wrong).splitlines():
                 log.error("refused: %s", line)
             log.error("the Configuration stays as it was, until it is corrected")
+            self._is_wrong = True
             return
+        if self._is_wrong:
+            self._is_wrong = False
+            log.info("the Configuration is correct again")
         before, self.current = self.current, changed
         if changed != before and self.on_change is not None:
             self.on_change(before, changed)
@@ -146,6 +155,7 @@ class ConfigurationFiles:
     def _parse(self, contents: Mapping[str, bytes | Problem]) -> Configuration:
         manifests: list[Mapping[str, object]] = []
         wrong: list[str] = []
+        doubtful: list[str] = []
         for file in self._files:
             content = contents.get(str(file), error("", "there is no such file", "correct --config"))
             if isinstance(content, Problem):
@@ -153,14 +163,12 @@ class ConfigurationFiles:
             else:
                 read = read_file(content, self._environment)
             wrong += [place(str(file), problem) for problem in read.problems if problem.is_error]
-            self._warn(str(file), read.problems)
+            doubtful += [place(str(file), problem) for problem in read.problems if not problem.is_error]
             manifests += [document.manifest for document in read.documents]
+        for line in doubtful:
+            if line not in self._warned:
+                log.warning("%s", line)
+        self._warned = frozenset(doubtful)
         if wrong:
             raise WrongConfigurationError("\n".join(wrong))
         return Configuration.from_manifest(merged(manifests))
-
-    def _warn(self, source: str, problems: Sequence[Problem]) -> None:
-        for line in (place(source, problem) for problem in problems if not problem.is_error):
-            if line not in self._warned:
-                self._warned.add(line)
-                log.warning("%s", line)

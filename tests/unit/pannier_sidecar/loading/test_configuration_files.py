@@ -55,11 +55,13 @@ def test_a_variable_that_is_not_set_is_told_with_its_line():
         (HEAD + "spec: {}\nspec: {}\n", "c.yaml:5: spec: "),
         (HEAD + "spec: {tracing: {samplingRate: $TOKEN}}\n", "what a variable was replaced by (TOKEN) can't be used"),
         (HEAD + "spec: {a: $TOKEN: b}\n", "c.yaml:4: broken YAML"),
+        (HEAD + "# $TOKEN" * 50_000, "c.yaml:1: the file is larger than 1 MiB with its variables"),
+        (HEAD + "# \udcff $A", "the file is not UTF-8 text"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_without_values_of_variables(tmp_path, text, said):
     path = tmp_path / "c.yaml"
-    path.write_text(text)
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(WrongConfigurationError) as refused:
         ConfigurationFiles([path], VARIABLES).read()
     line = str(refused.value)
@@ -104,6 +106,10 @@ async def test_changed_files_take_effect_and_wrong_ones_do_not(tmp_path: Path, c
         other.unlink()
         await until(lambda: "stays as it was" in caplog.text)
         assert len(seen) == 1 and files.current is seen[0][1]
+        caplog.set_level("INFO")
+        other.write_text(logging(True))
+        await until(lambda: "the Configuration is correct again" in caplog.text)
+        assert len(seen) == 1
         other.write_text(logging(False))
         await until(lambda: len(seen) == 2)
         assert not files.current.api_logging.is_enabled
