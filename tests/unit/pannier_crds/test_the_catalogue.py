@@ -31,6 +31,7 @@ def test_names_of_state_stores_come_first() -> None:
         "secretstores.aws.parameterstore",
         "secretstores.aws.secretmanager",
         "secretstores.azure.keyvault",
+        "secretstores.gcp.secretmanager",
         "secretstores.hashicorp.vault",
         "secretstores.kubernetes",
         "secretstores.local.env",

@@ -11,8 +11,8 @@ every_secret_store            the fields that every secret store on another mach
 aws_profile, azure_profile    those that sign in to AWS and to Azure
 certificates, timeouts, tokens, two_tables    fields that several stores have
 pairs, redis_rules            rules across fields: of several stores, and of Redis
-local_secrets, hashicorp_vault, kubernetes_secrets, aws_secretmanager, aws_parameterstore, azure_keyvault
-                              the secret stores
+local_secrets, hashicorp_vault, kubernetes_secrets, aws_secretmanager, aws_parameterstore, azure_keyvault,
+gcp_secretmanager             the secret stores
 """
 
 from __future__ import annotations

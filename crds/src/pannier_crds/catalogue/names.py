@@ -23,6 +23,7 @@ MODULES: Final = {
     "secretstores.aws.parameterstore": "aws_parameterstore",
     "secretstores.aws.secretmanager": "aws_secretmanager",
     "secretstores.azure.keyvault": "azure_keyvault",
+    "secretstores.gcp.secretmanager": "gcp_secretmanager",
     "secretstores.hashicorp.vault": "hashicorp_vault",
     "secretstores.kubernetes": "kubernetes_secrets",
     "secretstores.local.env": "local_secrets",
