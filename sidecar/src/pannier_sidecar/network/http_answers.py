@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -20,6 +20,9 @@ PLAIN: Final = {"Accept-Encoding": "identity"}
 class BoundedResponse(aiohttp.ClientResponse):
     """A response whose body is no larger than an answer may be, and is not compressed."""
 
+    takes_encodings: ClassVar[bool] = False
+    """Whether a Content-Encoding is passed over: for sessions that decode none."""
+
     async def read(self) -> bytes:
         """Return the body. Raises ClientPayloadError if it is too large."""
         if self._body is None:
@@ -31,7 +34,7 @@ class BoundedResponse(aiohttp.ClientResponse):
         return await super().read()
 
     async def _read_up_to(self, limit: int) -> bytes:
-        if self.headers.get("Content-Encoding", "identity") != "identity":
+        if not self.takes_encodings and self.headers.get("Content-Encoding", "identity") != "identity":
             raise aiohttp.ClientPayloadError("the answer is compressed, which was not asked for")
         parts, left = [], limit - (self.content_length or 0)
         if left >= 0:

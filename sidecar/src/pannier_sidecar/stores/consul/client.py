@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 from msgspec import DecodeError, Struct, json
-from yarl import URL
 
-from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
-from pannier_sidecar.network.http_answers import BoundedResponse, bounded
+from pannier_sidecar.network.http_client import HttpClient
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError, unanswered
 
 from . import errors
@@ -23,10 +19,6 @@ if TYPE_CHECKING:
     from .settings import ConsulSettings
 
 Found = TypeVar("Found")
-
-MAX_CONNECTIONS: Final = 32
-"""Further calls wait for one."""
-
 
 _NOT_CONSUL: Final = "the server that answers is not Consul; check httpAddr"
 
@@ -74,27 +66,15 @@ class Client:
         self._kv = f"{settings.url}/v1/kv/"
         self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
         encryption = settings.encryption
-        self._connections = Connections(MAX_CONNECTIONS, settings.timeout / 2)
-        self._session = aiohttp.ClientSession(
-            connector=bounded(
-                aiohttp.TCPConnector(
-                    limit=MAX_CONNECTIONS,
-                    ssl=encryption.context() if encryption else True,
-                    socket_factory=self._connections.make_socket,
-                )
-            ),
-            timeout=aiohttp.ClientTimeout(total=settings.timeout),
-            headers={"X-Consul-Token": settings.token.reveal()} if settings.token else None,
-            skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=BoundedResponse,
+        self._http = HttpClient(
+            errors.wording(settings),
+            settings.timeout,
+            tls=encryption.context() if encryption else True,
+            fields={"X-Consul-Token": settings.token.reveal()} if settings.token else None,
         )
-        # aiohttp would repeat a PUT or DELETE whose answer was lost, although it may have been carried out.
-        self._session._retry_connection = False  # noqa: SLF001  # aiohttp has no public option for it
 
     async def close(self) -> None:
-        await self._session.close()
-        self._connections.close()
+        await self._http.close()
 
     @property
     def permission_advice(self) -> str:
@@ -153,41 +133,15 @@ class Client:
 
     async def _request(self, method: str, url: str, body: bytes | None = None, *, is_write: bool = False) -> bytes:
         """Return the body of the answer, empty for 404. A read is repeated if the connection is lost."""
-        for is_last in (is_write, True):
-            try:
-                return await self._once(method, url, body)
-            except TooManyConnectionsError as error:
-                raise StoreUnavailableError(f"Consul at {self._settings.where}: {error}") from error
-            except errors.TryLaterError as error:
-                raise errors.translate(error, self._settings, is_write=is_write) from error
-            except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
-                if self._session.closed:
-                    was_sent = not isinstance(error, RuntimeError)  # which aiohttp raises before it connects
-                    raise unanswered("the Consul store is closed", may_have_changed=is_write and was_sent) from error
-                if is_last or not errors.is_loss(error):
-                    raise errors.translate(error, self._settings, is_write=is_write) from error
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _once(self, method: str, url: str, body: bytes | None) -> bytes:
-        try:
-            async with (
-                self._connections,
-                self._session.request(method, URL(url, encoded=True), data=body, allow_redirects=False) as response,
-            ):
-                answer = await response.read()
-                status = response.status
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._session.closed and task is not None and not task.cancelling():
-                raise RuntimeError("closed") from None  # closing cancels calls that wait for a connection
-            raise
+        status, _, answer = await self._http.send(method, url, body, is_write=is_write)
         if status in (200, 409):
             return answer
         if status == 404 and not answer:
             return b""
+        text = answer.decode(errors="replace").strip()
         if status >= 500 or status == 429:
-            raise errors.TryLaterError(self._settings, status, answer.decode(errors="replace").strip())
-        raise errors.refusal(self._settings, status, answer.decode(errors="replace").strip())
+            raise errors.try_later(self._settings, status, text, is_write=is_write)
+        raise errors.refusal(self._settings, status, text)
 
 
 def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found:

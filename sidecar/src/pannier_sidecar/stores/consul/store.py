@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from pannier_sidecar.network.http_client import MAX_CONNECTIONS
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.preconditions import absent_or_changed
@@ -14,7 +15,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import errors, layout
-from .client import MAX_CONNECTIONS, Client, Limits
+from .client import Client, Limits
 from .expiry_sweeper import ExpirySweeper
 from .settings import read_settings
 
