@@ -109,10 +109,12 @@ async def store(make_store: Callable[[], Store]) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def prefix(request: pytest.FixtureRequest) -> str:
+def prefix(request: pytest.FixtureRequest, subject: Database) -> str:
     """The prefix of this test's keys: spread over a cluster, except for transactions, which need one hash slot."""
     topic = request.node.get_closest_marker("topic")
     unique = uuid4().hex
+    if subject.keeps_one_app:
+        return f"app||{unique}"
     return f"{{{unique}}}||" if topic and topic.args[0] == "transactions" else f"{unique}||"
 
 

@@ -35,6 +35,8 @@ class Model(RuleBasedStateMachine):
 
     make_store: Callable[[], Store]
     prefix: str
+    form = "{{{}{}}}||"
+    """Of the beginning of its keys: they have one hash slot, for the transactions."""
     numbers = count()
     features: frozenset[Feature]
 
@@ -42,7 +44,7 @@ class Model(RuleBasedStateMachine):
     def opened(self) -> None:
         self.runner = asyncio.Runner()
         self.store = self.make_store()
-        self.here = f"{{{self.prefix}{next(self.numbers)}}}||"  # one hash slot, for the transactions
+        self.here = self.form.format(self.prefix, next(self.numbers))
         self.model: dict[str, StoredValue] = {}
         self.past: dict[str, str] = {}
         self.runner.run(self.store.open())
@@ -130,7 +132,8 @@ class Model(RuleBasedStateMachine):
 
 
 def test_does_what_a_dict_does(subject: Database, make_store: Callable[[], Store], prefix: str) -> None:
-    here = {"make_store": staticmethod(make_store), "prefix": prefix, "features": subject.claims}
+    form = {"form": "{}{}-"} if subject.keeps_one_app else {}
+    here = {**form, "make_store": staticmethod(make_store), "prefix": prefix, "features": subject.claims}
     machine = type("Machine", (Model,), here)
     run_state_machine_as_test(
         machine,

@@ -1,6 +1,7 @@
 """Many tasks increment one key using only ETags, and the sum is right."""
 
 import asyncio
+import json
 
 import pytest
 import uvloop
@@ -39,7 +40,7 @@ async def count_up(port: int, key: str, times: int) -> int:
     while times:
         status, etag, value = await connection.ask(get)
         assert status == 200
-        body = f'[{{"key":"{key}","value":{int(value) + 1},"etag":"{etag.decode()}"}}]'
+        body = f'[{{"key":"{key}","value":{int(value) + 1},"etag":{json.dumps(etag.decode())}}}]'
         status, _, message = await connection.ask((save % len(body) + body).encode())
         assert status in (201, 409), message
         times -= status == 201

@@ -103,6 +103,8 @@ class Database:
     """How many keys tests use at once if they want many; fewer if each takes long."""
     metadata_of_transactions: Mapping[str, str] = field(default_factory=dict)
     """Metadata that every call needs so that its keys can be in one transaction; empty: any keys can."""
+    keeps_one_app: bool = False
+    """Whether it leaves the app's id out of what it stores, so that the keys of all tests must be of one app."""
     transactions_may_race: bool = True
     """Whether concurrent transactions can be tested: not with an emulator that does not isolate them."""
     passed_over: tuple[str, ...] = ()

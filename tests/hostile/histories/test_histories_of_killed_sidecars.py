@@ -19,7 +19,7 @@ from pannier_sidecar.state.store import Feature
 Promise = Callable[..., None]
 SHARED = (
     "sqlite", "redis", "postgresql", "postgresql-v2", "memcached", "mongodb", "mysql", "dynamodb", "etcd",
-    "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable",
+    "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable", "blobstorage",
 )  # fmt: skip
 SOME = 20
 """Requests between two kills; some emulators take long for each."""

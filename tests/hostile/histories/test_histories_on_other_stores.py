@@ -23,7 +23,18 @@ from pannier_sidecar.state.store import Feature, Store
 from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
-OTHERS = ("mongodb", "mysql", "dynamodb", "etcd", "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream")
+OTHERS = (
+    "mongodb",
+    "mysql",
+    "dynamodb",
+    "etcd",
+    "gcp-spanner",
+    "consul",
+    "cosmosdb",
+    "cassandra",
+    "jetstream",
+    "blobstorage",
+)
 TAG = "history-"
 SOME = 15
 """Writes between two faults; some emulators take long for each."""

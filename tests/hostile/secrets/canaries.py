@@ -92,6 +92,13 @@ BASES: Final[dict[str, dict[str, str]]] = {
         "timeout": "500ms",
     },
     "state.cassandra": {"hosts": "127.0.0.1", "port": "1", "timeout": "500ms"},
+    "state.azure.blobstorage": {
+        "accountName": "acc",
+        "accountKey": "a2V5",
+        "containerName": "states",
+        "endpoint": "http://localhost:1",
+        "timeout": "500ms",
+    },
     "state.jetstream": {"natsURL": "nats://127.0.0.1:1", "bucket": "b", "timeout": "500ms"},
     "secretstores.local.file": {"secretsFile": "/no/such/secrets.json"},
 }

@@ -104,6 +104,14 @@ STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
         http,
         lambda at: {"url": f"http://{at}/", "database": "d", "collection": "c", "masterKey": SECRET, "timeout": 1.0},
     ),
+    "state.azure.blobstorage": (
+        http,
+        lambda at: {
+            "connectionString": Secret(f"BlobEndpoint=http://{at};SharedAccessSignature=sig={CANARY}"),
+            "containerName": "states",
+            "timeout": 1.0,
+        },
+    ),
     "state.etcd": (nonsense, lambda at: {"endpoints": at, "username": "u", "password": SECRET, "timeout": 1.0}),
     "state.jetstream": (
         nats,

@@ -35,6 +35,7 @@ FAULTS = {
     "etcd": server_faults.HTTP2,
     "dynamodb": server_faults.HTTP,
     "cosmosdb": server_faults.HTTP,
+    "blobstorage": server_faults.HTTP,
     "gcp-spanner": server_faults.HTTP2,
     "cassandra": CASSANDRA,
 }

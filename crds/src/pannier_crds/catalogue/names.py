@@ -3,6 +3,7 @@
 from typing import Final
 
 MODULES: Final = {
+    "state.azure.blobstorage": "blobstorage",
     "state.cassandra": "cassandra",
     "state.hashicorp.consul": "consul",
     "state.consul": "consul",

@@ -8,6 +8,8 @@ keepalive        has the kernel notice a server that has vanished
 answers          how large an answer may be, and reads in parts if it would be larger
 http_answers     the same for answers over HTTP
 http_client      requests over HTTP to one server: no write is sent twice
+many_calls       bulk calls by several requests in flight together
+azure_storage    calls to an Azure storage account, and their signatures
 grpc_channels    how a gRPC channel connects again, and how much it may receive
 connections      connections of a client library, counted until the server has closed them too
 sweeping         removes expired rows from time to time, in one sidecar of all that share a table

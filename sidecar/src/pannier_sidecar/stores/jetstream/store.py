@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import DecodeError, json
 
+from pannier_sidecar.network.many_calls import read_each, write_each
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import (
     NotSupportedError,
@@ -16,10 +17,9 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
     unanswered,
 )
-from pannier_sidecar.state.joining import with_distinct_keys
 from pannier_sidecar.state.preconditions import absent_or_changed, exists_already
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.state.store import Feature, KeyPage, Store, or_error
+from pannier_sidecar.state.store import Feature, KeyPage, Store
 
 from . import errors, layout
 from .client import Client
@@ -86,10 +86,7 @@ class JetStreamStore(Store):
         return None if found is None or found.is_marker else found.stored
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        found: list[StoredValue | StoreError | None] = []
-        for start in range(0, len(gets), AT_ONCE):
-            found += await asyncio.gather(*(or_error(self.get(get)) for get in gets[start : start + AT_ONCE]))
-        return found
+        return await read_each(self.get, gets, AT_ONCE)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """List a page. NATS sends all names at once, with those of deleted keys, so each page reads its keys too."""
@@ -150,11 +147,7 @@ class JetStreamStore(Store):
         await self._write(write)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out the writes concurrently, but those to one key in their order."""
-        found: list[StoreError | None] = []
-        for run in with_distinct_keys(writes, AT_ONCE):
-            found += await asyncio.gather(*(or_error(self._write(writes[place])) for place in run))
-        return found
+        return await write_each(self._write, writes, AT_ONCE)
 
     async def _write(self, write: Write) -> None:
         name = layout.name_of(write.key)

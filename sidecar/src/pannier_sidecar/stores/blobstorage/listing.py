@@ -1,0 +1,89 @@
+"""Answers to requests for lists of blobs, which are XML, and the cursors of pages."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote
+from xml.etree.ElementTree import ParseError, fromstring
+
+from msgspec import DecodeError, Struct, json
+
+from pannier_sidecar.state.errors import InvalidCursorError
+
+from .layout import KEY_FIELD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from xml.etree.ElementTree import Element
+
+_MAX_MARKER: Final = 8192
+"""Characters of a marker."""
+_META: Final = KEY_FIELD.rpartition("-")[2]
+
+
+class ListedBlob(NamedTuple):
+    """A blob in a list."""
+
+    name: str
+    record: str | None
+    """The stored key that is noted with it, in base64."""
+
+
+class BlobPage(NamedTuple):
+    """A page of blobs, and the marker of the next one; empty: there is none."""
+
+    blobs: Sequence[ListedBlob]
+    marker: str
+
+
+class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where the next page begins: in which of the ranges of names that have keys with a prefix, and where there."""
+
+    prefix: str
+    place: int
+    """The number of the range."""
+    marker: str
+    """Azure's marker; empty: at the beginning."""
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(json.encode(self)).decode()
+
+
+def read_cursor(text: str, prefix: str, ranges: int) -> Cursor:
+    """Return a cursor as a caller sends it. Raises InvalidCursorError."""
+    try:
+        cursor = json.decode(urlsafe_b64decode(text.encode("ascii")), type=Cursor)
+    except (ValueError, DecodeError) as error:
+        raise InvalidCursorError(f"cursor {text!r} was not made by this store; leave it out to start again") from error
+    if cursor.prefix != prefix or not 0 <= cursor.place < ranges:
+        raise InvalidCursorError(f"cursor {text!r} belongs to another prefix; leave it out to start from the beginning")
+    return cursor
+
+
+def read_page(body: bytes, limit: int) -> BlobPage:
+    """Return the page of up to `limit` blobs in an answer. Raises ValueError if it is not one."""
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        raise ValueError("a list of blobs declares nothing")
+    try:
+        root = fromstring(body)
+    except ParseError as error:
+        raise ValueError("not XML") from error
+    if root.tag != "EnumerationResults":
+        raise ValueError("no list of blobs")
+    marker = root.findtext("NextMarker") or ""
+    if len(marker) > _MAX_MARKER:
+        raise ValueError("a marker that is too long")
+    blobs = list(_blobs(root))
+    if len(blobs) > limit:
+        raise ValueError("more blobs than were asked for")
+    return BlobPage(blobs, marker)
+
+
+def _blobs(root: Element) -> Iterator[ListedBlob]:
+    for blob in root.iterfind("Blobs/Blob"):
+        name = blob.find("Name")
+        if name is None or not name.text:
+            raise ValueError("a blob without a name")
+        is_encoded = name.get("Encoded") == "true"
+        yield ListedBlob(unquote(name.text) if is_encoded else name.text, blob.findtext(f"Metadata/{_META}"))

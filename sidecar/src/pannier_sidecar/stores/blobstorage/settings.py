@@ -1,0 +1,74 @@
+"""The component's metadata, with the checks that only this store can make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pannier_crds.addresses import azure_storage
+from pannier_crds.addresses.azure_storage import Account, ServiceURL
+from pannier_crds.addresses.hosts import host_port
+from pannier_crds.catalogue.azure_account import CLOUDS
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, shown
+from pannier_sidecar.network.fields import read_field, shown_addresses
+from pannier_sidecar.state.errors import StoreRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.store import Setting
+
+
+class BlobStorageSettings(Struct, frozen=True):
+    """The component's settings, with defaults."""
+
+    account: Account
+    container: str
+    public_access: str
+    """Empty: nobody may read without a key."""
+    may_create: bool
+    """Whether a container that does not exist is created."""
+    timeout: float
+    """Seconds that a call may take."""
+    where: str
+    """Names the account in messages, and shows nothing that came from a secret."""
+    what: str
+    """Names the container in messages."""
+
+    def __repr__(self) -> str:
+        return f"BlobStorageSettings({self.what!r}, ...)"  # settings may find their way into a log
+
+
+def read_settings(settings: Mapping[str, Setting]) -> BlobStorageSettings:
+    """Return the settings. Raises StoreRefusedError, which names the field and says what to write."""
+    given = GivenSettings("state.azure.blobstorage", settings)
+    account, field = _account(given)
+    where = f"Azure Blob Storage at {shown_addresses(field, given[field], (account.url,))}"
+    access = str(given["publicAccessLevel"])
+    return BlobStorageSettings(
+        account=account,
+        container=given.text("containerName"),
+        public_access="" if access == "none" else access,
+        may_create=not given.is_on("disableEntityManagement"),
+        timeout=given.number("timeout"),
+        where=where,
+        what=f"container {shown(given['containerName'], 'containerName')} of {where}",
+    )
+
+
+def _account(given: GivenSettings) -> tuple[Account, str]:
+    """Return the account, and the field that says where it is."""
+    if given.text("connectionString"):
+        name = "connectionString"
+        return read_field(name, given[name], azure_storage.blob_connection), name
+    name = read_field("accountName", given["accountName"], azure_storage.account_name)
+    if not given.text("accountKey"):
+        raise StoreRefusedError("accountKey is missing; write it, or a connectionString with a SAS")
+    key = read_field("accountKey", given["accountKey"], azure_storage.account_key)
+    if given.text("endpoint"):
+        url = read_field("endpoint", given["endpoint"], azure_storage.service_url)
+        return Account(url._replace(path=f"{url.path}/{name}"), name, key, Secret("")), "endpoint"
+    host = host_port(f"{name}.blob.{CLOUDS[given.text('azureEnvironment')]}")
+    return Account(ServiceURL("https", host), name, key, Secret("")), "accountName"
