@@ -8,14 +8,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from pannier_crds.digests import compare_digest
 from pannier_crds.folder import STATUS_KEY_HEADER
 
-from ..runtime import NO_PLACEMENT, not_counted
-from ..state.errors import ApiNotAllowedError, MalformedRequestError, OperationFailedError, StateError
+from ..runtime import not_counted
+from ..state.errors import ApiNotAllowedError, OperationFailedError, StateError
 from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
@@ -32,9 +31,10 @@ from .bounds import likely_items, likely_keys
 from .decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from .encoding import NO_CONTENT, error_answer, items_answer, query_answer, refusal, value_answer
 from .key_calls import KeyCalls
-from .messages import JSON, TEXT, Answer
+from .messages import TEXT, Answer
 from .paths import Operation, PathTree, paths_of, tidied
 from .secrets import SecretCalls
+from .sidecar_calls import SidecarCalls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,13 +55,7 @@ WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 """Probes have no token (as in Dapr)."""
 
 UNAUTHORIZED = Answer(401, b"invalid api token\n", TEXT)
-NEEDS_TOKEN = refusal(
-    401,
-    "ERR_API_TOKEN_NEEDED",
-    "this needs the API token here; send what DAPR_API_TOKEN holds as dapr-api-token, or ask the port of the API",
-)
 STATUS_KEY = STATUS_KEY_HEADER.encode()
-_ASK_AGAIN = "ask again in a moment"
 
 
 class HttpApi:
@@ -83,6 +77,7 @@ class HttpApi:
         self._deleted = Answer(profile.deleted)
         self._key_calls = KeyCalls(service, profile)
         secrets = SecretCalls(runtime)
+        self._sidecar_calls = SidecarCalls(runtime, profile)
         self.denied: dict[Operation, Api] = {}
         """The operations that are refused; see `restrict`."""
         self._every_handler: dict[Operation, Handler] = {
@@ -99,11 +94,11 @@ class HttpApi:
             Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
             Operation.GET_SECRET: secrets.get,
             Operation.GET_SECRETS: secrets.get_all,
-            Operation.METADATA: self._metadata,
-            Operation.SET_METADATA: self._set_metadata,
-            Operation.HEALTHZ: self._healthz,
-            Operation.HEALTHZ_OUTBOUND: self._healthz_outbound,
-            Operation.SHUTDOWN: self._shutdown,
+            Operation.METADATA: self._sidecar_calls.metadata,
+            Operation.SET_METADATA: self._sidecar_calls.set_metadata,
+            Operation.HEALTHZ: self._sidecar_calls.healthz,
+            Operation.HEALTHZ_OUTBOUND: self._sidecar_calls.healthz_outbound,
+            Operation.SHUTDOWN: self._sidecar_calls.shutdown,
             Operation.DOCUMENTATION: self._documentation,
         }
         self._handlers = self._every_handler
@@ -137,7 +132,7 @@ class HttpApi:
                 return self._unknown(call.method, path)
             where, texts = found
             if where.is_public and not self._is_trusted(call, is_public):
-                return self._public_answer(where.operation, call)
+                return self._sidecar_calls.without_token(where.operation, call)
             return await self._handlers[where.operation](call, *texts)
         except StateError as error:
             return self._failed(error)
@@ -170,26 +165,11 @@ class HttpApi:
         key = self.runtime.status_key().encode()
         return bool(key) and compare_digest(headers.get(STATUS_KEY, b""), key)
 
-    def _public_answer(self, operation: Operation, call: Call) -> Answer:
-        runtime = self.runtime
-        if operation is Operation.METADATA:
-            return NEEDS_TOKEN
-        if operation is Operation.HEALTHZ_OUTBOUND:
-            return self._outbound_health()
-        query = call.query()
-        if query.get("appid", runtime.app_id) != runtime.app_id:
-            return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match")
-        if "verbose" in query:
-            answer = {"ready": runtime.is_loaded, "componentsVersion": runtime.components_version()}
-            return _json(200 if runtime.is_loaded else 500, answer)
-        return self._health()
-
     def _unknown(self, method: bytes, path: bytes) -> Answer:
         if self.profile.invokes_apps:
             message = "failed getting app id either from the URL path or the header dapr-app-id"
-            return self._refusal(
-                404, "ERR_DIRECT_INVOKE", message, f"no other app is called here, {on_path(method, path)}"
-            )
+            advice = f"no other app is called here, {on_path(method, path)}"
+            return refusal(404, "ERR_DIRECT_INVOKE", message, advice, gives_advice=self.profile.gives_advice)
         known = self.paths.methods(path)
         if known:
             allowed = ", ".join(known)
@@ -199,9 +179,6 @@ class HttpApi:
             answer.headers = ((b"allow", allowed.encode()),)
             return answer
         return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {on_path(method, path)}")
-
-    def _refusal(self, status: int, code: str, message: str, advice: str) -> Answer:
-        return refusal(status, code, message, advice, gives_advice=self.profile.gives_advice)
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -311,50 +288,6 @@ class HttpApi:
         await self.service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
         return NO_CONTENT
 
-    # --- the sidecar itself ---------------------------------------------------------------------------------------
-
-    async def _metadata(self, call: Call) -> Answer:
-        return _json(200, describe(self.runtime))
-
-    async def _set_metadata(self, call: Call, attribute: str) -> Answer:
-        try:
-            self.runtime.attach(attribute, call.body.decode())
-        except UnicodeDecodeError as error:
-            raise MalformedRequestError(f"the value of {attribute} is not UTF-8", "send text") from error
-        return NO_CONTENT
-
-    async def _healthz(self, call: Call) -> Answer:
-        runtime = self.runtime
-        query = call.query()
-        if query.get("appid", runtime.app_id) != runtime.app_id:
-            advice = f"this is the sidecar of app '{runtime.app_id}'"
-            return self._refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match", advice)
-        if "verbose" in query:
-            version = runtime.components_version()  # read first, so that the reported states are never older
-            components = runtime.components() if runtime.ask is None else await runtime.ask()
-            stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
-            answer = {"ready": runtime.is_loaded, "componentsVersion": version, "stores": stores}
-            answer["resiliencies"] = {r.name: {"state": r.state, "why": r.why} for r in runtime.resiliencies()}
-            return _json(200 if runtime.is_loaded else 500, answer)
-        return self._health()
-
-    def _health(self) -> Answer:
-        if not self.runtime.is_loaded:
-            return self._refusal(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [components]", _ASK_AGAIN)
-        return NO_CONTENT
-
-    async def _healthz_outbound(self, call: Call) -> Answer:
-        return self._outbound_health()
-
-    def _outbound_health(self) -> Answer:
-        if not self.runtime.is_loaded:
-            return self._refusal(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "dapr outbound is not ready", _ASK_AGAIN)
-        return NO_CONTENT
-
-    async def _shutdown(self, call: Call) -> Answer:
-        self.runtime.stop(call.headers.get(b"dapr-force-shutdown", b"").lower() == b"true")
-        return NO_CONTENT
-
     async def _documentation(self, call: Call) -> Answer:
         if self.documentation is None:
             return self._unknown(call.method, call.path)
@@ -378,21 +311,3 @@ def _defaults_of(call: Call) -> RequestDefaults:
 
 def _shown(raw: bytes) -> str:
     return raw[:200].decode("latin-1")
-
-
-def _json(status: int, body: object) -> Answer:
-    return Answer(status, msgspec.json.encode(body), JSON)
-
-
-def describe(runtime: Runtime) -> dict[str, Any]:
-    """Return the metadata of the sidecar in Dapr's format, with those of Dapr's fields that have a meaning here."""
-    app = {"port": runtime.app_port or 0, "protocol": runtime.app_protocol, "channelAddress": "127.0.0.1"}
-    return {
-        "id": runtime.app_id,
-        "runtimeVersion": runtime.version,
-        **({"enabledFeatures": runtime.enabled_features} if runtime.enabled_features else {}),
-        "components": runtime.described_components(),
-        "extended": {"daprRuntimeVersion": runtime.version, **runtime.attributes},
-        "appConnectionProperties": app,
-        "actorRuntime": {"runtimeStatus": "DISABLED", "hostReady": False, "placement": NO_PLACEMENT},
-    }
