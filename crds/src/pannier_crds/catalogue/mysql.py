@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses import mysql
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
-from pannier_crds.catalogue.two_tables import TIMES, metadata_table, state_table, tables_differ
+from pannier_crds.catalogue.two_tables import TIMES, connections, metadata_table, state_table, tables_differ
 from pannier_crds.problems import InvalidValueError, error, metadata_path
 from pannier_crds.secret import Secret, reveal
 
@@ -68,20 +68,7 @@ TYPES: Final = (
                 description="File of the authority that signed the server's certificate, for tls=custom",
             ),
             *TIMES,
-            Field(
-                "maxConns",
-                "integer",
-                description="Maximum number of connections; 0 or less is the number of CPUs, but at least 4",
-                default=0,
-            ),
-            Field(
-                "connectionMaxIdleTime",
-                "duration",
-                description="Time after which an idle connection is closed",
-                default=300.0,
-                bare_unit="s",
-                must_be_positive=True,
-            ),
+            *connections(300.0),
             *every_state_store.FIELDS,
         ),
         rules=(tables_differ, _authority_is_used),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses import postgresql
 from pannier_crds.catalogue import every_state_store, tokens
 from pannier_crds.catalogue.model import ComponentType, Field, Form
-from pannier_crds.catalogue.two_tables import TIMES, metadata_table, state_table, tables_differ
+from pannier_crds.catalogue.two_tables import TIMES, connections, metadata_table, state_table, tables_differ
 from pannier_crds.problems import error
 
 if TYPE_CHECKING:
@@ -54,20 +54,7 @@ _ADDRESS: Final = (
 )
 _TIMEOUTS_AND_CONNECTIONS: Final = (
     *TIMES,
-    Field(
-        "maxConns",
-        "integer",
-        description="Maximum number of connections; 0 or less is the number of CPUs, but at least 4",
-        default=0,
-    ),
-    Field(
-        "connectionMaxIdleTime",
-        "duration",
-        description="Time after which an idle connection is closed",
-        default=1800.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    *connections(1800.0),
     Field(
         "queryExecMode",
         "choice",

@@ -28,6 +28,26 @@ TIMES: Final = (
 )
 
 
+def connections(max_idle_time: float) -> tuple[Field, ...]:
+    """Return the fields of a pool of connections; `max_idle_time` is the default in seconds."""
+    return (
+        Field(
+            "maxConns",
+            "integer",
+            description="Maximum number of connections; 0 or less is the number of CPUs, but at least 4",
+            default=0,
+        ),
+        Field(
+            "connectionMaxIdleTime",
+            "duration",
+            description="Time after which an idle connection is closed",
+            default=max_idle_time,
+            bare_unit="s",
+            must_be_positive=True,
+        ),
+    )
+
+
 def state_table(form: Form) -> Field:
     """Return the field that names the table of the state."""
     return Field("tableName", description="Table that holds the state", default="state", form=form, places_data=True)
