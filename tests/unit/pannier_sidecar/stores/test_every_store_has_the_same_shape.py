@@ -33,7 +33,13 @@ def test_settings_are_read_once_when_a_store_is_made(package: Path) -> None:
     assert (package / "store.py").read_text().count("read_settings(") == 1
 
 
-@each_row("package", PACKAGES)
+def is_over_http_client(package: Path) -> bool:
+    """Return whether `network/http_client.py` translates the errors of the store's connections."""
+    client = package / "client.py"
+    return client.is_file() and "network.http_client" in client.read_text()
+
+
+@each_row("package", [each for each in PACKAGES if not is_over_http_client(each)])
 def test_errors_are_translated_by_translate(package: Path) -> None:
     translate = functions(package / "errors.py")["translate"]
     assert translate.args.args[0].arg == "error"
