@@ -10,6 +10,7 @@ from typing import Any
 
 from servers.azurite import ACCOUNT, KEY, VERSION, Azurite, prepare
 from servers.database import Database, ProxySetup, Server, as_address, last_port
+from servers.redis_server import Certificates
 
 from pannier_sidecar.state.store import Feature
 from pannier_sidecar.stores.blobstorage import layout
@@ -22,8 +23,8 @@ CONTAINER = "states"
 class BlobServer(Azurite):
     """A running emulator of the blob service."""
 
-    def __init__(self, folder: Path):
-        super().__init__(folder, "blob")
+    def __init__(self, folder: Path, certificates: Certificates | None = None):
+        super().__init__(folder, "blob", certificates)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -31,7 +32,7 @@ class BlobServer(Azurite):
             "accountName": ACCOUNT,
             "accountKey": KEY,
             "containerName": CONTAINER,
-            "endpoint": f"http://{self.address}",
+            "endpoint": f"{self.scheme}://{self.address}",
         }
 
     def content(self, name: str) -> bytes | None:
@@ -48,9 +49,9 @@ class BlobServer(Azurite):
         return asyncio.run(read())
 
 
-def running(folder: Path) -> BlobServer:
+def running(folder: Path, certificates: Certificates | None = None) -> BlobServer:
     prepare()
-    return BlobServer(folder)
+    return BlobServer(folder, certificates)
 
 
 def _serving(name_of: Callable[[str], str]) -> Callable[[Path], Any]:

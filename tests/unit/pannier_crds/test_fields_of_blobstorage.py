@@ -38,17 +38,18 @@ def test_blobstorage_needs_a_container_an_account_and_what_signs_calls(kind: Com
     assert told(kind, accountName="acc", accountKey=KEY) == []
     assert told(kind, connectionString=f"AccountName=acc;AccountKey={KEY}") == []
     (missing,) = told(kind)
-    assert "add accountName and accountKey, or connectionString" in missing
-    (missing,) = told(kind, accountName="acc")
-    assert "signing in with Entra ID is not served" in missing
+    assert "add accountName, or connectionString" in missing
+    assert told(kind, accountName="acc") == []
     (container,) = told(kind, accountName="acc", accountKey=KEY, containerName="States")
     assert "lower-case letters" in container
 
 
-def test_a_login_by_entra_id_is_refused(kind: ComponentType) -> None:
-    (refused,) = told(kind, accountName="acc", accountKey=KEY, azureClientSecret="letmein")
-    assert "a connectionString with a SAS" in refused
-    assert "letmein" not in refused
+def test_a_key_and_a_login_by_entra_id_are_one_too_many(kind: ComponentType) -> None:
+    login = {"azureTenantId": "t", "azureClientId": "c", "azureClientSecret": "letmein"}
+    assert told(kind, accountName="acc", **login) == []
+    (warned,) = told(kind, accountName="acc", accountKey=KEY, **login)
+    assert "azureClientSecret has no effect beside accountKey" in warned
+    assert "letmein" not in warned
 
 
 def test_what_has_no_effect_or_lets_everybody_read_is_warned_of(kind: ComponentType) -> None:

@@ -15,27 +15,11 @@ if TYPE_CHECKING:
     from pannier_crds.problems import Problem
 
 CLOUDS: Final = {
-    "AzurePublicCloud": azure_storage.SUFFIX,
-    "AzureChinaCloud": "core.chinacloudapi.cn",
-    "AzureUSGovernmentCloud": "core.usgovcloudapi.net",
+    "AzurePublic": azure_storage.SUFFIX,
+    "AzureChina": "core.chinacloudapi.cn",
+    "AzureUSGovernment": "core.usgovcloudapi.net",
 }
 """The end of the names of storage accounts' hosts in each of Azure's clouds."""
-_NO_ENTRA: Final = (
-    "signing in with Entra ID is not served for storage accounts",
-    "take this field out, and write accountKey, or a connectionString with a SAS",
-)
-_ENTRA: Final = {
-    "azureTenantId": ("spnTenantId", "tenantId"),
-    "azureClientId": ("spnClientId", "clientId"),
-    "azureClientSecret": ("spnClientSecret", "clientSecret"),
-    "azureCertificate": ("spnCertificate",),
-    "azureCertificateFile": ("spnCertificateFile",),
-    "azureCertificatePassword": ("spnCertificatePassword",),
-    "azureAuthMethods": ("azureADAuthMethods", "entraIDAuthMethods", "microsoftEntraIDAuthMethods"),
-}
-"""The fields of a login by Entra ID, and their other names."""
-_SENSITIVE: Final = ("azureClientSecret", "azureCertificate", "azureCertificatePassword")
-
 NAME: Final = Field(
     "accountName",
     description="Name of the storage account",
@@ -45,21 +29,10 @@ NAME: Final = Field(
 )
 KEY: Final = Field(
     "accountKey",
-    description="Key of the account",
+    description="Key of the account; without it the sidecar signs in with Entra ID",
     aliases=("accessKey", "storageAccessKey", "storageAccountKey"),
     reads=azure_storage.account_key,
     sensitive=True,
-)
-ENTRA: Final = tuple(
-    Field(name, aliases=aliases, sensitive=name in _SENSITIVE, refused=_NO_ENTRA) for name, aliases in _ENTRA.items()
-)
-ENVIRONMENT: Final = Field(
-    "azureEnvironment",
-    "choice",
-    description="Azure's cloud that the account is in, if no other field gives its address",
-    default="AzurePublicCloud",
-    choices=tuple(CLOUDS),
-    places_data=True,
 )
 
 
@@ -84,7 +57,7 @@ def one_account(settings: Mapping[str, Setting], given: frozenset[str]) -> Itera
                 yield warning(metadata_path(name), message, "keep one of them")
     elif "accountName" not in given:
         message = "accountName is missing, and so is connectionString"
-        yield error(metadata_path("accountName"), message, "add accountName and accountKey, or connectionString")
-    elif "accountKey" not in given:
-        message = "accountKey is missing, and signing in with Entra ID is not served for storage accounts"
-        yield error(metadata_path("accountKey"), message, "add accountKey, or a connectionString with a SAS")
+        yield error(metadata_path("accountName"), message, "add accountName, or connectionString")
+    elif "accountKey" in given and "azureClientSecret" in given:
+        message = "azureClientSecret has no effect beside accountKey"
+        yield warning(metadata_path("azureClientSecret"), message, "keep one of them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses import azure_storage
-from pannier_crds.catalogue import azure_account, every_state_store
+from pannier_crds.catalogue import azure_account, azure_profile, every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import metadata_path, warning
@@ -39,7 +39,6 @@ FIELDS: Final = (
         reads=azure_storage.service_url,
         places_data=True,
     ),
-    azure_account.ENVIRONMENT,
     Field(
         "publicAccessLevel",
         "choice",
@@ -54,7 +53,7 @@ FIELDS: Final = (
         default=False,
     ),
     timeout(20.0),
-    *azure_account.ENTRA,
+    *azure_profile.fields(environment="the account"),
     Field(
         "retryCount",
         "integer",
@@ -77,7 +76,7 @@ TYPES: Final = tuple(
         versions=(version,),
         features=("ETAG", "KEYS_LIKE"),
         fields=(*FIELDS, *every_state_store.FIELDS),
-        rules=(azure_account.one_account, _not_for_everybody),
+        rules=(azure_account.one_account, _not_for_everybody, *azure_profile.RULES),
     )
     for title, version in (("Azure Blob Storage", "v1"), ("Azure Blob Storage, version 2", "v2"))
 )

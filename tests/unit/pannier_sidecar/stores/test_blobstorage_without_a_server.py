@@ -167,5 +167,5 @@ def test_wrong_settings_of_blobstorage_are_refused() -> None:
     for field, text in (("accountName", "A"), ("accountKey", "!"), ("endpoint", "h"), ("connectionString", "x")):
         with pytest.raises(StoreRefusedError, match=f"^{field} is no address"):
             read_settings({**GIVEN, field: text})
-    with pytest.raises(StoreRefusedError, match="accountKey is missing"):
-        read_settings({**GIVEN, "accountKey": None})
+    with pytest.raises(StoreRefusedError, match="is sent by https:// only; correct endpoint"):
+        read_settings({**GIVEN, "accountKey": None, "endpoint": "http://127.0.0.1:1"})

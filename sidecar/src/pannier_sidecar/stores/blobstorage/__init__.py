@@ -2,6 +2,7 @@
 
     store      the Stores of version v1 and v2: which requests each call makes, and what their answers mean
     client     the requests, signed by network/azure_storage
+    tokens     tokens of Entra ID
     listing    answers to requests for lists of blobs, and cursors
     layout     names of blobs, ETags, and what of a request becomes header fields
     settings   the component's metadata
@@ -11,4 +12,4 @@ Each knows only those below it. The API: https://learn.microsoft.com/rest/api/st
 
 STORES = {"state.azure.blobstorage": "UnprefixedStore", "state.azure.blobstorage/v2": "BlobStore"}
 EXTRA = "azurestorage"
-PACKAGES = {"aiohttp": "aiohttp"}
+PACKAGES = {"aiohttp": "aiohttp", **dict.fromkeys(("azure", "azure.core", "azure.identity"), "azure-identity")}

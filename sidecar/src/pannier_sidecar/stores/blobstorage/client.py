@@ -13,6 +13,7 @@ from . import layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AsyncExitStack
 
     from pannier_sidecar.network.http_client import Answer
     from pannier_sidecar.state.errors import StoreError
@@ -48,6 +49,15 @@ class Client:
         fields = {"x-ms-version": VERSION}
         self._service = azure_storage.StorageService(settings.account, wording, settings.timeout, fields)
         self._container = f"/{settings.container}"
+
+    async def sign_in(self, resources: AsyncExitStack) -> None:
+        """Have calls signed by a token of Entra ID, if neither a key nor a SAS is given."""
+        settings = self._settings
+        if settings.account.key or settings.account.sas:
+            return
+        from .tokens import tokens_for  # few components sign in so
+
+        self._service.token = await tokens_for(settings, resources)
 
     async def close(self) -> None:
         await self._service.close()

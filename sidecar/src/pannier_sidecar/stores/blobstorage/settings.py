@@ -12,6 +12,7 @@ from pannier_crds.addresses.hosts import host_port
 from pannier_crds.catalogue.azure_account import CLOUDS
 from pannier_crds.given_settings import GivenSettings
 from pannier_crds.secret import Secret, shown
+from pannier_sidecar.clouds.azure_profile import AzureProfile, read_profile
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
 
@@ -25,6 +26,9 @@ class BlobStorageSettings(Struct, frozen=True):
     """The component's settings, with defaults."""
 
     account: Account
+    """Without key and SAS: calls are signed by a token of Entra ID."""
+    profile: AzureProfile
+    """How to sign in with Entra ID."""
     container: str
     public_access: str
     """Empty: nobody may read without a key."""
@@ -44,11 +48,13 @@ class BlobStorageSettings(Struct, frozen=True):
 def read_settings(settings: Mapping[str, Setting]) -> BlobStorageSettings:
     """Return the settings. Raises StoreRefusedError, which names the field and says what to write."""
     given = GivenSettings("state.azure.blobstorage", settings)
-    account, field = _account(given)
+    profile = read_profile(given)
+    account, field = _account(given, profile.cloud)
     where = f"Azure Blob Storage at {shown_addresses(field, given[field], (account.url,))}"
     access = str(given["publicAccessLevel"])
     return BlobStorageSettings(
         account=account,
+        profile=profile,
         container=given.text("containerName"),
         public_access="" if access == "none" else access,
         may_create=not given.is_on("disableEntityManagement"),
@@ -58,17 +64,19 @@ def read_settings(settings: Mapping[str, Setting]) -> BlobStorageSettings:
     )
 
 
-def _account(given: GivenSettings) -> tuple[Account, str]:
+def _account(given: GivenSettings, cloud: str) -> tuple[Account, str]:
     """Return the account, and the field that says where it is."""
     if given.text("connectionString"):
         name = "connectionString"
         return read_field(name, given[name], azure_storage.blob_connection), name
     name = read_field("accountName", given["accountName"], azure_storage.account_name)
-    if not given.text("accountKey"):
-        raise StoreRefusedError("accountKey is missing; write it, or a connectionString with a SAS")
-    key = read_field("accountKey", given["accountKey"], azure_storage.account_key)
+    key = given.secret("accountKey")
+    if key:
+        key = read_field("accountKey", given["accountKey"], azure_storage.account_key)
     if given.text("endpoint"):
         url = read_field("endpoint", given["endpoint"], azure_storage.service_url)
+        if not key and url.scheme != "https":
+            raise StoreRefusedError("a token of Entra ID is sent by https:// only; correct endpoint, or add accountKey")
         return Account(url._replace(path=f"{url.path}/{name}"), name, key, Secret("")), "endpoint"
-    host = host_port(f"{name}.blob.{CLOUDS[given.text('azureEnvironment')]}")
+    host = host_port(f"{name}.blob.{CLOUDS[cloud]}")
     return Account(ServiceURL("https", host), name, key, Secret("")), "accountName"

@@ -50,6 +50,7 @@ class _BlobsStore(Store):
     async def _open(self, resources: AsyncExitStack) -> None:
         client = Client(self._settings)
         resources.push_async_callback(client.close)
+        await client.sign_in(resources)
         self._opened = client
         if self._settings.may_create:
             await client.create_container()
