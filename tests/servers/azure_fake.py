@@ -34,6 +34,8 @@ class AzureFake(HttpFake):
         self.page = 25
         self.refusal = ""
         """If set, Entra ID refuses with these words."""
+        self.token_answer: bytes | None = None
+        """If set, Entra ID answers so."""
 
     def reply(self, method: str, path: str, query: Query, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
         if path.endswith(("/oauth2/v2.0/token", "/oauth2/token")):
@@ -54,6 +56,8 @@ class AzureFake(HttpFake):
 
     def _sign_in(self, given: dict[str, str]) -> tuple[int, Any]:
         self.sign_ins.append(given)
+        if self.token_answer is not None:
+            return 200, self.token_answer
         if self.refusal or given.get("client_secret", SECRET) != SECRET:
             words = self.refusal or f"AADSTS7000215: Invalid client secret {given['client_secret']}"
             return 401, {"error": "invalid_client", "error_description": words}

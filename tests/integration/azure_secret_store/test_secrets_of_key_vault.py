@@ -101,7 +101,12 @@ def test_a_certificate_signs_in(fake: AzureFake, tmp_path: Path) -> None:
     for way in ways:
         assert read(KIND, without_secret(fake, "cert", **own, **way), "port") == {"port": "6379"}
         assert "client_assertion" in fake.sign_ins[-1]
-    for wrong in ({"azureCertificate": CANARY}, {"azureCertificateFile": str(p12), "azureCertificatePassword": CANARY}):
+    for wrong in (
+        {"azureCertificate": CANARY},
+        {"azureCertificateFile": str(tmp_path / CANARY)},
+        {"azureCertificateFile": str(p12), "azureCertificatePassword": CANARY},
+        {"azureCertificateFile": str(p12)},
+    ):
         with pytest.raises(
             SecretStoreFailedError, match="azureCertificate or azureCertificateFile cannot be"
         ) as raised:
@@ -149,6 +154,19 @@ def test_what_entra_id_refuses_is_said_in_pannier_s_words(fake: AzureFake) -> No
     with pytest.raises(SecretStoreFailedError, match="did not sign the sidecar in; check azureTenantId") as raised:
         read(KIND, fields(fake), "redis")
     assert CANARY not in str(raised.value)
+
+
+def test_answers_that_are_not_entra_id_s_are_errors_in_pannier_s_words(
+    fake: AzureFake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for answer in (b"<html>", b"{}", b"[1]", b"1", b'{"access_token": 1}', b'{"access_token": "x"}', b"[" * 100_000):
+        fake.token_answer = answer
+        with pytest.raises(SecretStoreFailedError, match="could not sign in|did not sign|cannot be reached"):
+            read(KIND, fields(fake), "redis")
+    for name, text in (("TENANT_ID", TENANT), ("CLIENT_ID", CLIENT), ("FEDERATED_TOKEN_FILE", str(tmp_path / "no"))):
+        monkeypatch.setenv(f"AZURE_{name}", text)
+    with pytest.raises(SecretStoreFailedError, match="the pod's token cannot be read; check"):
+        read(KIND, without_secret(fake, "wi"), "redis")
 
 
 def test_cosmos_db_signs_in_by_the_same_profile(fake: AzureFake) -> None:

@@ -11,7 +11,7 @@ import base64
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
@@ -25,7 +25,7 @@ from azure.identity.aio import (
 
 from pannier_sidecar.network.connections import Connections
 
-from .azure_answers import NoIdentityError, session
+from .azure_answers import FailedSignInError, NoIdentityError, UnusableCertificateError, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from .azure_profile import AzureProfile
 
-CREDENTIAL_ERRORS: Final = (AzureError, ValueError)
+_NOT_UNDERSTOOD: Final = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+"""What Microsoft's client raises for a file that it cannot read, and for an answer whose shape it takes for granted."""
 _CONNECTIONS: Final = 4
 _CLI_SECONDS: Final = 30
 _RENEWED_BEFORE_S: Final = 300
@@ -44,7 +45,7 @@ _RENEWED_BEFORE_S: Final = 300
 async def open_credential(profile: AzureProfile, seconds: float, resources: AsyncExitStack) -> Credential:
     """Return what signs in, which lives until `resources` are closed; nothing is sent yet.
 
-    A request to Entra ID takes at most that many seconds. Raises ValueError for a certificate that cannot be read.
+    A request to Entra ID takes at most that many seconds. Raises UnusableCertificateError.
     """
     ways = []
     for method in profile.methods:
@@ -80,6 +81,8 @@ class Credential:
                 if isinstance(way, ChainedTokenCredential):  # it has probed the machine's identity, and there is none
                     continue
                 raise
+            except _NOT_UNDERSTOOD as error:
+                raise FailedSignInError("the sidecar could not sign in") from error
             return token
         raise NoIdentityError("no way to sign in is possible")
 
@@ -122,6 +125,13 @@ def _by_secret(profile: AzureProfile, options: dict[str, Any]) -> Any:
 def _by_certificate(profile: AzureProfile, options: dict[str, Any]) -> Any:
     if not profile.certificate and not profile.certificate_file:
         return None
+    try:
+        return _certificate(profile, options)
+    except (OSError, TypeError, ValueError) as error:
+        raise UnusableCertificateError("the certificate cannot be used") from error
+
+
+def _certificate(profile: AzureProfile, options: dict[str, Any]) -> Any:
     text = profile.certificate.reveal()
     if text:
         is_pem = "-----BEGIN" in text

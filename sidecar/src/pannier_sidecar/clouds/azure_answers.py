@@ -21,6 +21,14 @@ class NoIdentityError(ClientAuthenticationError):
     """No way to sign in is possible."""
 
 
+class UnusableCertificateError(ClientAuthenticationError):
+    """The component's certificate or its key cannot be read."""
+
+
+class FailedSignInError(ClientAuthenticationError):
+    """A file cannot be read, or an answer is not one of Entra ID's."""
+
+
 def session(connections: Connections) -> aiohttp.ClientSession:
     """Return a session for Azure's clients, with connections that are counted and answers that are bounded.
 
@@ -45,6 +53,16 @@ def wrong_identity(error: BaseException) -> str:
         return (
             "no Azure identity was found; set azureTenantId, azureClientId and azureClientSecret, or give the pod or "
             "machine an identity"
+        )
+    if isinstance(error, UnusableCertificateError):
+        return (
+            "azureCertificate or azureCertificateFile cannot be used; let it hold a certificate and its RSA key, as "
+            "PEM or PKCS#12, for which azureCertificatePassword is right"
+        )
+    if isinstance(error, FailedSignInError):
+        return (
+            "the sidecar could not sign in: the answer is not one of Entra ID's, or the pod's token cannot be read; "
+            "check azureEnvironment, AZURE_AUTHORITY_HOST and AZURE_FEDERATED_TOKEN_FILE"
         )
     if isinstance(error, ClientAuthenticationError):
         code = _AADSTS.search(str(error))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +29,8 @@ SIGN_IN_ERRORS: Final = (exceptions.GoogleAuthError, ValueError, OSError)
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _MAX_ANSWER: Final = 1024 * 1024
 _PART: Final = 16 * 1024
+_NOT_UNDERSTOOD: Final = (AttributeError, LookupError, RecursionError, TypeError)
+"""What Google's library raises for an answer whose shape it takes for granted."""
 
 
 class Tokens:
@@ -39,31 +43,39 @@ class Tokens:
         self._account = account
         self._request = _Request(seconds)
         self._credentials: Any = None
-        self._signing_in: asyncio.Task[None] | None = None
+        self._signing_in: asyncio.Future[None] | None = None
 
     async def get(self) -> str:
         """Return the token. Raises SIGN_IN_ERRORS, whose meaning `why_not` says."""
         if self._credentials is None or not self._credentials.valid:
             if self._signing_in is None or self._signing_in.done():
-                self._signing_in = asyncio.create_task(asyncio.to_thread(self._sign_in))
+                self._signing_in = self._begin()
             await asyncio.shield(self._signing_in)  # another caller may wait for it too
         return str(self._credentials.token)
 
-    async def close(self) -> None:
-        """Wait until nobody is signing in any more."""
-        if self._signing_in is not None:
-            await asyncio.gather(self._signing_in, return_exceptions=True)
+    def _begin(self) -> asyncio.Future[None]:
+        """Sign in in a thread of its own, for which the end of the process does not wait."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        ended.add_done_callback(_take_note)
+
+        def run() -> None:
+            failure: BaseException | None = None
+            try:
+                self._sign_in()
+            except BaseException as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(_end, ended, failure)
+
+        threading.Thread(target=run, name="sign in to Google", daemon=True).start()
+        return ended
 
     def _sign_in(self) -> None:
         credentials = self._credentials or self._find()
         try:
             credentials.refresh(self._request)
-        except (
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-        ) as error:  # it takes an answer's shape for granted
+        except _NOT_UNDERSTOOD as error:
             raise exceptions.RefreshError("the answer is not one of Google's") from error
         self._credentials = credentials
 
@@ -71,6 +83,19 @@ class Tokens:
         if self._account is None:
             return google.auth.default(scopes=[_SCOPE], request=self._request)[0]
         return service_account.Credentials.from_service_account_info(self._account, scopes=[_SCOPE])
+
+
+def _end(ended: asyncio.Future[None], failure: BaseException | None) -> None:
+    if failure is not None:
+        ended.set_exception(failure)
+    else:
+        ended.set_result(None)
+
+
+def _take_note(ended: asyncio.Future[None]) -> None:
+    """Have asyncio not report a failure for which nobody waits any more."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def why_not(error: BaseException) -> tuple[str, bool]:

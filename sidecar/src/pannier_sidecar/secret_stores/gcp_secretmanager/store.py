@@ -79,7 +79,6 @@ class SecretManagerSecrets:
 
     async def close(self) -> None:
         await self._calls.close()
-        await self._tokens.close()
 
     async def read(self, name: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
         """Return one secret under its name. The metadata may name a `version_id`."""
