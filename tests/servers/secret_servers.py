@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +16,13 @@ async def closed() -> None:
     """Give TLS the turns of the event loop in which it closes its connections."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def collect_connections() -> None:
+    """Collect the connections that asyncio has left over, before another test is blamed for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def using(kind: str, metadata: dict[str, str], use: Callable[[SecretServer], Awaitable[Any]]) -> Any:

@@ -17,7 +17,7 @@ from servers.azure_fake import CLIENT, SECRET, TENANT, AzureFake, page
 from servers.http_fake import running, tls_context
 from servers.redis_server import Certificates, make_certificates
 from servers.rotated_secret import NEW, rotated, serving
-from servers.secret_servers import closed, read, read_all, using
+from servers.secret_servers import closed, collect_connections, read, read_all, using
 
 from pannier_sidecar.network import answers
 from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError, SecretStoreSilentError
@@ -30,6 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 KIND = "secretstores.azure.keyvault"
 CANARY = "s3cret-canary"
 APP = {"azureTenantId": TENANT, "azureClientId": CLIENT, "azureClientSecret": SECRET}
+
+
+@pytest.fixture(autouse=True)
+def leave_no_connection() -> Iterator[None]:
+    yield
+    collect_connections()
 
 
 @pytest.fixture(scope="module")

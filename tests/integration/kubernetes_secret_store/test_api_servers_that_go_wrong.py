@@ -15,7 +15,7 @@ import pytest
 import yaml
 from servers.http_fake import HttpFake, Query, running, tls_context
 from servers.redis_server import Certificates, make_certificates
-from servers.secret_servers import read, read_all
+from servers.secret_servers import collect_connections, read, read_all
 
 from pannier_sidecar.network import answers
 from pannier_sidecar.secret_reader import SecretMissingError, SecretStoreFailedError, SecretStoreSilentError
@@ -33,6 +33,12 @@ class ApiServer(HttpFake):
         data = {"password": base64.b64encode(b"x").decode()}
         secret = {"metadata": {"name": "redis"}, "data": data}
         return 200, secret if path.endswith("/redis") else {"items": [secret]}
+
+
+@pytest.fixture(autouse=True)
+def leave_no_connection() -> Iterator[None]:
+    yield
+    collect_connections()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import base64
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from .azure_profile import AzureProfile
 
+CREDENTIAL_ERRORS: Final = (AzureError,)
+"""What signing in raises."""
 _NOT_UNDERSTOOD: Final = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 """What Microsoft's client raises for a file that it cannot read, and for an answer whose shape it takes for granted."""
 _CONNECTIONS: Final = 4

@@ -60,11 +60,15 @@ class HttpClient:
         tls: ssl.SSLContext | bool = True,
         fields: Mapping[str, str] | None = None,
         takes_encodings: bool = False,
+        server_name: str = "",
+        uses_proxies: bool = False,
     ):
         """Call it in the event loop. `timeout` is in seconds; `fields` are sent with each request.
 
-        With `takes_encodings`, bodies with a Content-Encoding are taken too, undecoded.
+        With `takes_encodings`, bodies with a Content-Encoding are taken too, undecoded. `server_name` is the name that
+        the server's certificate is for, if not that of the URL. `uses_proxies`: of the environment (HTTPS_PROXY).
         """
+        self._server_name = server_name or None
         self._wording = wording
         self._timeout = timeout
         self._connections = Connections(MAX_CONNECTIONS, timeout / 2)
@@ -77,6 +81,7 @@ class HttpClient:
             skip_auto_headers=("Content-Type", "User-Agent"),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            trust_env=uses_proxies,
             response_class=_RawResponse if takes_encodings else BoundedResponse,
         )
         # aiohttp would repeat a PUT or DELETE whose answer was lost, although it may have been carried out.
@@ -114,6 +119,8 @@ class HttpClient:
 
     async def _once(self, method: str, url: str, body: bytes | None, fields: Mapping[str, str] | None) -> Answer:
         options: dict[str, Any] = {"data": body, "headers": fields, "allow_redirects": False}
+        if self._server_name:
+            options["server_hostname"] = self._server_name
         try:
             async with (
                 self._connections,

@@ -12,14 +12,13 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from azure.core.exceptions import AzureError
 from msgspec import Struct, field
 
 from pannier_crds.addresses.hosts import HostPort, full_url
 from pannier_crds.catalogue.azure_keyvault import SUFFIXES
 from pannier_crds.given_settings import GivenSettings
 from pannier_crds.problems import quoted
-from pannier_sidecar.clouds.azure import Tokens, open_credential
+from pannier_sidecar.clouds.azure import CREDENTIAL_ERRORS, Tokens, open_credential
 from pannier_sidecar.clouds.azure_answers import wrong_identity
 from pannier_sidecar.clouds.azure_profile import read_profile
 from pannier_sidecar.network.fields import read_field, shown_addresses
@@ -149,7 +148,7 @@ class KeyVaultSecrets:
             raise SecretStoreSilentError(
                 f"Entra ID did not sign the sidecar in within {self._timeout:g} s (timeout)"
             ) from None
-        except AzureError as error:
+        except CREDENTIAL_ERRORS as error:
             raise _not_signed_in(error) from None
 
     async def _open(self) -> Tokens:

@@ -42,9 +42,4 @@ async def tokens_for(settings: BlobStorageSettings, resources: AsyncExitStack) -
 def _translated(error: Exception) -> StoreError:
     if wrong := wrong_identity(error):
         return StoreRefusedError(wrong)
-    if isinstance(error, ValueError):
-        return StoreRefusedError(
-            "azureCertificate or azureCertificateFile cannot be used; write a certificate and its RSA key, as PEM or "
-            "PKCS#12, for which azureCertificatePassword is right"
-        )
     return StoreUnavailableError("Entra ID cannot be reached; check azureEnvironment, and the network")
