@@ -20,26 +20,29 @@ async def bare(settings: Settings) -> AsyncIterator[Calls]:
     account, signs = str(settings["accountName"]), b64decode(str(settings["accountKey"]))
     async with ClientSession(connector=TCPConnector(limit=32), skip_auto_headers=("Content-Type",)) as session:
 
-        async def call(method: str, key: str, body: bytes | None = None) -> tuple[int, bytes]:
-            path = f"/{account}/{settings['containerName']}/{quote(key, safe='')}"
+        async def call(method: str, path: str, body: bytes | None = None, query: str = "") -> tuple[int, bytes]:
             own = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
             if body is not None:
                 own["x-ms-blob-type"] = "BlockBlob"
             named = "".join(f"{name}:{own[name]}\n" for name in sorted(own))
-            text = f"{method}\n\n\n{len(body or b'') or ''}\n\n\n\n\n\n\n\n\n{named}/{account}{path}"
+            resource = f"/{account}{path}" + (f"\n{query.replace('=', ':')}" if query else "")
+            text = f"{method}\n\n\n{len(body or b'') or ''}\n\n\n\n\n\n\n\n\n{named}{resource}"
             own["Authorization"] = (
                 f"SharedKey {account}:{b64encode(hmac.digest(signs, text.encode(), 'sha256')).decode()}"
             )
-            url = URL(f"{settings['endpoint']}{path}", encoded=True)
+            url = URL(f"{settings['endpoint']}{path}{query and '?'}{query}", encoded=True)
             async with session.request(method, url, data=body, headers=own) as answer:
                 return answer.status, await answer.read()
 
+        container = f"/{account}/{settings['containerName']}"
+        await call("PUT", container, query="restype=container")
+
         async def get(key: str) -> bytes | None:
-            status, body = await call("GET", key)
+            status, body = await call("GET", f"{container}/{quote(key, safe='')}")
             return body if status == 200 else None
 
         async def set(key: str, value: bytes) -> None:
-            status, _ = await call("PUT", key, value)
+            status, _ = await call("PUT", f"{container}/{quote(key, safe='')}", value)
             assert status == 201
 
         yield get, set
