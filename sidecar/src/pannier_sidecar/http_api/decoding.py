@@ -25,23 +25,11 @@ from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 from .bounds import LARGE, BodyDecoder, KeysDecoder, Kinds
 from .json_errors import why_not_json
-from .sent import (
-    BULK_GET,
-    ITEM,
-    OPERATION,
-    TRANSACTION,
-    FieldMap,
-    LenientItem,
-    Number,
-    SentBulkGet,
-    SentOperation,
-    SentTransaction,
-    StrictItem,
-    normalize_fields,
-)
+from .sent import LenientItem, Number, SentBulkGet, SentOperation, SentTransaction, StrictItem
 
 if TYPE_CHECKING:
     from .go_json import BodyKind
+    from .renaming import Renamer
 
 MAX_RETRIES = 100
 MAX_RETRY_INTERVAL_MS = 600_000
@@ -90,6 +78,7 @@ class Decoding:
         self._max_items = max_items
         self._pace = pace or Pace()
         self._is_lenient = is_lenient
+        self._renamer: Renamer | None = None
         item: Any = LenientItem if is_lenient else StrictItem
         operation: Any = SentOperation
         transaction: Any = SentTransaction
@@ -105,7 +94,7 @@ class Decoding:
 
     async def items(self, body: bytes, defaults: RequestDefaults) -> list[WriteItem]:
         """Return the items of a save."""
-        sent = await self._decode(self._items, body, ITEM, _ITEMS_ADVICE, "items")
+        sent = await self._decode(self._items, body, _ITEMS_ADVICE, "items")
         if len(sent) <= FEW:
             return [_item(item, (index, ""), defaults) for index, item in enumerate(sent)]
         return await self._pace.each(lambda place: _item(place[1], (place[0], ""), defaults), list(enumerate(sent)))
@@ -124,21 +113,19 @@ class Decoding:
 
     async def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
-        sent = await self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, "bulk get", _DESERIALIZING)
+        sent = await self._decode(self._bulk_get, body, _KEYS_ADVICE, "bulk get", _DESERIALIZING)
         return sent.keys or [], _given(sent.metadata)
 
     async def transaction(self, body: bytes, defaults: RequestDefaults) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
-        sent = await self._decode(
-            self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, "transaction", _DESERIALIZING
-        )
+        sent = await self._decode(self._transaction, body, _OPERATIONS_ADVICE, "transaction", _DESERIALIZING)
         items = await self._operations(sent.operations or (), defaults)
         return items, {**_given(sent.metadata), **defaults.metadata}
 
     async def actor_transaction(self, body: bytes, defaults: RequestDefaults) -> list[WriteItem]:
         """Return the operations on an actor's state."""
         sent = await self._decode(
-            self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, "actor transaction", _DESERIALIZING
+            self._actor_transaction, body, _OPERATIONS_ADVICE, "actor transaction", _DESERIALIZING
         )
         return await self._operations(sent, defaults, UnknownActorOperationError)
 
@@ -160,7 +147,6 @@ class Decoding:
         self,
         decoder: BodyDecoder | KeysDecoder,
         body: bytes,
-        field_map: FieldMap,
         advice: str,
         kind: BodyKind,
         context: str = "",
@@ -172,9 +158,9 @@ class Decoding:
                 return decoder.decode(body)
             except msgspec.ValidationError:
                 if len(body) > LARGE:  # it may have very many fields, so each turn of the loop reads only one such body
-                    normalized = await self._pace.run(lambda: self._normalized(body, field_map))
+                    normalized = await self._pace.run(lambda: self._normalized(body, kind))
                 else:
-                    normalized = self._normalized(body, field_map)
+                    normalized = self._normalized(body, kind)
                 if normalized is body:
                     raise
                 return decoder.decode(normalized)
@@ -185,8 +171,20 @@ class Decoding:
         except (UnicodeError, msgspec.DecodeError) as error:
             raise self._malformed(error, body, kind, context, advice) from error
 
-    def _normalized(self, body: bytes, field_map: FieldMap) -> bytes:
-        return _normalized(body, field_map, self._max_items, unwraps=self._is_lenient)
+    def _normalized(self, body: bytes, kind: BodyKind) -> bytes:
+        """Return the JSON with field names in their proper case, and without unknown fields. Raises TooManyItemsError
+        and TooManyFieldsError.
+
+        If it is lenient, the body may be a JSON string that contains the JSON. The guide of the published specs sends
+        that, by `requests.post(url, json='[...]')`.
+        """
+        if self._renamer is None:
+            from .renaming import Renamer  # imported here, because most clients write the names as they are
+
+            self._renamer = Renamer(self._max_items)
+        if self._is_lenient and body.lstrip().startswith(b'"'):
+            body = msgspec.json.decode(body, type=str).encode()
+        return self._renamer.rename(body, kind)
 
     def _malformed(
         self, error: Exception, body: bytes, kind: BodyKind, context: str, advice: str
@@ -213,17 +211,6 @@ _OPERATIONS_ADVICE = (
     'write operations like {"operation": "upsert", "request": {"key": "k", "value": 1}} '
     'or {"operation": "delete", "request": {"key": "k"}}'
 )
-
-
-def _normalized(body: bytes, field_map: FieldMap, max_items: int, *, unwraps: bool) -> bytes:
-    """Return the JSON with field names in their proper case, and without unknown fields. Raises TooManyItemsError.
-
-    With `unwraps`, the body may be a JSON string that contains the JSON. The guide of the published specs sends that,
-    by `requests.post(url, json='[...]')`.
-    """
-    if unwraps and body.lstrip().startswith(b'"'):
-        body = msgspec.json.decode(body, type=str).encode()
-    return normalize_fields(body, field_map, max_items)
 
 
 ItemPath = tuple[int, str]

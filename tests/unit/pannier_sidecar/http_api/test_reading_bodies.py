@@ -5,7 +5,7 @@ from unit.tables import each_row
 
 from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from pannier_sidecar.http_api.messages import Call
-from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
+from pannier_sidecar.state.errors import MalformedRequestError, TooManyFieldsError, TooManyItemsError
 from pannier_sidecar.state.requests import Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 
 MAX_ITEMS = 10_000
@@ -62,6 +62,35 @@ async def test_no_field_is_lost_for_its_spelling_or_its_neighbours(body: bytes) 
     for decoding in (LENIENT, STRICT):
         item = only(await decoding.items(body, NO_DEFAULTS))
         assert (item.key, item.value, item.etag, item.concurrency) == ("k", b"1", "7", Concurrency.FIRST_WRITE)
+
+
+async def test_of_a_field_in_several_spellings_the_last_counts() -> None:
+    body = b'[{"KEY": "a", "x": 1, "key": "b", "Key": "c", "y": 2}]'
+    assert [item.key for item in await LENIENT.items(body, NO_DEFAULTS)] == ["c"]
+
+
+@each_row(
+    ("body", "error"),
+    (
+        ("[{" + ",".join(f'"x{n}":1' for n in range(401)) + "}]", TooManyFieldsError),
+        ("[" + ",".join('{"x":1,"y":2,"z":3,"v":4,"w":5}' for _ in range(81)) + "]", TooManyFieldsError),
+        ("[" + "{}," * 20_000 + "{}]", TooManyItemsError),
+        ("[" + "{}," * 100 + "{}]", TooManyItemsError),
+        ("[" + "1," * 20_000 + "1]", MalformedRequestError),
+        ('[{"Key":"k"},' + "1," * 20_000 + "1]", MalformedRequestError),
+    ),
+)
+async def test_unknown_fields_and_items_are_counted_before_they_take_memory(
+    body: str, error: type[MalformedRequestError]
+) -> None:
+    for is_lenient in (True, False):
+        decoding = Decoding(is_lenient=is_lenient, max_items=100)
+        with pytest.raises(MalformedRequestError) as raised:
+            await decoding.items(body.encode(), NO_DEFAULTS)
+        assert type(raised.value) is error
+        fields = ",".join(f'"x{n}":1' for n in range(399))
+        item = only(await decoding.items(f'[{{"Key":"k",{fields}}}]'.encode(), NO_DEFAULTS))  # counted for each body
+        assert item.key == "k"
 
 
 async def test_names_inside_values_and_metadata_are_the_apps_own() -> None:

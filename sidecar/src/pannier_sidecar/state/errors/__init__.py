@@ -19,6 +19,7 @@
     ├── MalformedRequestError
     │   ├── EmptyKeyError, IllegalKeyError
     │   └── TooManyItemsError
+    │       └── TooManyFieldsError
     ├── ApiNotAllowedError            a Configuration does not permit the call
     ├── OverloadedError               other calls use what the sidecar can do
     ├── UnknownOperationError
@@ -59,6 +60,7 @@ from .of_calls import (
     StateError,
     StoreNotFoundError,
     StoreNotReadyError,
+    TooManyFieldsError,
     TooManyItemsError,
     TooManyOperationsError,
     TransactionsNotSupportedError,
@@ -139,6 +141,7 @@ __all__ = [
     "StoreRefusedError",
     "StoreUnavailableError",
     "TooFewReplicasError",
+    "TooManyFieldsError",
     "TooManyItemsError",
     "TooManyOperationsError",
     "TransactionFailedError",

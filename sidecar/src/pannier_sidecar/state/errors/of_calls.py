@@ -110,6 +110,15 @@ class TooManyItemsError(MalformedRequestError):
         )
 
 
+class TooManyFieldsError(TooManyItemsError):
+    """A request has more unknown fields than are passed over."""
+
+    def __init__(self, maximum: int) -> None:
+        MalformedRequestError.__init__(
+            self, f"the request has over {maximum} fields that have no meaning here", "leave them out"
+        )
+
+
 class OverloadedError(StateError):
     """Other calls already use what the sidecar can do; this one was not begun.
 
