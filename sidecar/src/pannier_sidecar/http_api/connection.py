@@ -74,6 +74,7 @@ class HttpConnection(LimitedConnection):
         self._drop_waiting()
         listener.budget.held -= self._held + self._unread
         self._held = self._unread = self._header_held = 0
+        self._let_go()
         if self._more is not None:
             self._more.set_result(None)
             self._more = None
@@ -262,7 +263,10 @@ class HttpConnection(LimitedConnection):
             transport.write(b"%b%b%b\r\n%b" % (answer.header_section(), listener.date, closing, body))
         else:
             transport.write(b"%b%b%b\r\n" % (answer.header_section(), listener.date, closing))
+            self._whole = len(body)
             transport.write(body)
+            if self._drained is None:
+                self._whole = 0
         if is_last:
             self._drop_waiting()
             if listener.is_draining:  # data that arrives after a close would reset what the client has not read yet

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class LimitedConnection(Receiver):
     """A connection whose answers are made elsewhere."""
 
-    __slots__ = ("_arrival", "_drained", "_is_busy", "_loop", "_opened_at", "_taking", "_unread")
+    __slots__ = ("_arrival", "_drained", "_is_busy", "_left", "_loop", "_opened_at", "_taking", "_unread", "_whole")
 
     def __init__(self, listener: Listener, limits: Limits):
         super().__init__(listener, limits)
@@ -29,12 +29,21 @@ class LimitedConnection(Receiver):
         self._drained: asyncio.Event | None = None
         """Set when the client has read its answers; None: it does not fall behind."""
         self._unread = 0
-        """Bytes of answers that the client has not read."""
+        """Bytes that are counted for the answer that the client is reading."""
+        self._left = 0
+        """Bytes of it that were not sent yet when that was last looked at."""
+        self._whole = 0
+        """Bytes of its body, which is held as a whole until all of it is sent; 0 if it is small."""
         self._taking: tuple[float, int] = (listener.now, 0)
         """When the client fell behind with the current answer, and how many bytes were unread at that time."""
 
     def _count_unread(self, size: int) -> None:
-        """Count what the client has not read in the budget of all clients."""
+        """Count what is held for the client in the budget of all clients, if `size` bytes are not sent yet."""
+        self._left = size
+        if size:
+            size = max(size, self._whole)
+        else:
+            self._whole = 0
         more, self._unread = size - self._unread, size
         budget = self._listener.budget
         budget.held += more
@@ -45,7 +54,7 @@ class LimitedConnection(Receiver):
         """Close the connection if it has been in one state for too long. Called once a second."""
         limits = self._limits
         waited = self._listener.now - self._since
-        unread, before = self._transport.get_write_buffer_size(), self._unread
+        unread, before = self._transport.get_write_buffer_size(), self._left
         if unread != before:
             self._count_unread(unread)
         if self._drained is not None:

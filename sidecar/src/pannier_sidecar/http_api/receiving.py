@@ -169,6 +169,13 @@ class Receiver(asyncio.Protocol):
             more, self._unparsed_held = size - self._unparsed_held, size
             self._count(more)
 
+    def _let_go(self) -> None:
+        """Drop what was received, and the parser: it and this connection hold each other, and the garbage collector
+        comes late.
+        """
+        self._body = self._chunk = b""
+        self._parser = httptools.HttpRequestParser(None)
+
     def _forget_unparsed(self) -> None:
         self._unparsed, self._unparsed_at = b"", 0
         self._count_unparsed()
