@@ -34,7 +34,11 @@ NOT_NEEDED = {
     *("multiprocessing", "opentelemetry", "pydantic", "sqlite3", "tempfile", "unittest", "urllib.request"),
     # parts of Pannier that a component, another object or a call asks for
     *("pannier_sidecar.encryption", "pannier_sidecar.loading.guarded_store", "pannier_sidecar.loading.retrying_store"),
-    *("pannier_sidecar.http_api.go_json", "pannier_sidecar.loading.remote_secrets"),
+    *(
+        "pannier_sidecar.http_api.go_json",
+        "pannier_sidecar.http_api.renaming",
+        "pannier_sidecar.loading.remote_secrets",
+    ),
     *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
     *("pannier_sidecar.state.delegating_store", "pannier_sidecar.state.resiliency"),
     *("pannier_sidecar.loading.configuration_files", "pannier_crds.configuration"),

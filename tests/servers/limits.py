@@ -25,7 +25,10 @@ def grpc_limits(**given: Any) -> GrpcLimits:
 
 def state_limits(**given: Any) -> StateLimits:
     limits = StateLimits(
-        answer=DEFAULTS.largest_answer, items=DEFAULTS.max_request_items, cursor=DEFAULTS.max_cursor_length
+        answer=DEFAULTS.largest_answer,
+        items=DEFAULTS.max_request_items,
+        items_together=DEFAULTS.items_together,
+        cursor=DEFAULTS.max_cursor_length,
     )
     return replace(limits, **given)
 

@@ -76,7 +76,7 @@ class Sidecar:
         if configuration is not None and not configuration.current.reloads:
             self._poll_interval = None
         self.supervisor = StoreSupervisor(source, context, observer, poll_interval=self._poll_interval)
-        budget = Budget(settings.limits.all_bodies, max_connections())
+        budget = Budget(settings.limits.all_bodies, min(max_connections(), settings.limits.connections))
         answers.allow(settings.limits.largest_answer)
         self._service = StateService(
             self.supervisor.directory,
@@ -257,7 +257,12 @@ async def _export_the_rest(tracers: list[Tracer]) -> None:
 
 
 def _state_limits(limits: LimitSettings) -> StateLimits:
-    return StateLimits(answer=limits.largest_answer, items=limits.max_request_items, cursor=limits.max_cursor_length)
+    return StateLimits(
+        answer=limits.largest_answer,
+        items=limits.max_request_items,
+        items_together=limits.items_together,
+        cursor=limits.max_cursor_length,
+    )
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:

@@ -79,9 +79,23 @@ class AccessSettings(Struct, frozen=True):
     """Names by which clients call the sidecar, besides loopback names and the addresses on which it listens."""
 
 
-class LimitSettings(Struct, frozen=True):
-    """How much one client may send."""
+_MIB: Final = 1024 * 1024
+_OWN_MEMORY: Final = 40 * _MIB
+"""What a sidecar takes by itself: 22 MiB idle with a Redis store, 5 more for TLS or a larger client library, and what
+Python keeps of memory that it has used.
+"""
+_OF_ITEM: Final = 4096
+"""Memory for each item in flight, which takes one or two KiB; `all_bodies` gets the other half."""
+_OF_CONNECTION: Final = 80 * 1024
+"""What one takes whose request has begun, three times: Python gives memory of closed ones back late."""
+_LEAST_CONNECTIONS: Final = 256
 
+
+class LimitSettings(Struct, frozen=True):
+    """How much one client may send, and how much of all clients is held, which follows from the memory there is."""
+
+    memory: int | None = None
+    """Bytes that the process may use; None if they are not limited. In a pod, the container's limit."""
     max_body_size: int = 4 * 1024 * 1024
     """Bytes of one request's body; Dapr's default."""
     read_buffer_size: int = 16 * 1024
@@ -95,14 +109,32 @@ class LimitSettings(Struct, frozen=True):
     @property
     def all_bodies(self) -> int:
         """Bytes that all clients together may make the sidecar hold. Several of the largest bodies must fit, as
-        requests and as answers.
+        requests and as answers; if memory is limited, at least two, and they get half of what the sidecar itself does
+        not need, because objects and copies of what is held take memory too.
         """
-        return max(64 * 1024 * 1024, 4 * self.max_body_size)
+        wanted = max(64 * _MIB, 4 * self.max_body_size)
+        if self.memory is None:
+            return wanted
+        return min(wanted, max((self.memory - _OWN_MEMORY) // 2, 2 * self.max_body_size))
 
     @property
     def largest_answer(self) -> int:
         """Bytes of all values in one answer with several values: half of `all_bodies`, which counts the answer too."""
         return self.all_bodies // 2
+
+    @property
+    def items_together(self) -> int:
+        """Items of large requests that are in flight at the same time; at least those of one request."""
+        if self.memory is None:
+            return 4 * self.max_request_items
+        return max(self.max_request_items, min(4 * self.max_request_items, (self.memory - _OWN_MEMORY) // _OF_ITEM))
+
+    @property
+    def connections(self) -> int:
+        """Connections of all ports together. Less when memory is limited."""
+        if self.memory is None:
+            return sys.maxsize
+        return max(_LEAST_CONNECTIONS, (self.memory - _OWN_MEMORY) // _OF_CONNECTION)
 
     @property
     def max_cursor_length(self) -> int:

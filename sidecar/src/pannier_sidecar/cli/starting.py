@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pannier_sidecar import __version__, listening
 from pannier_sidecar.cli.parsing import Parsed, UsageError, parse
 from pannier_sidecar.loading.folder import FolderUnreadableError
+from pannier_sidecar.memory_limit import memory_limit
 from pannier_sidecar.observing import logs
 from pannier_sidecar.settings import Settings, SettingsError, check, from_environment
 
@@ -38,7 +39,7 @@ def read_settings(
 ) -> tuple[Settings, Parsed]:
     """Read the settings of a verb. Raises UsageError."""
     parsed = parse(arguments)
-    settings = from_environment(environment, defaults).changed(parsed.changes)
+    settings = from_environment(environment, defaults).changed({"limits.memory": memory_limit(), **parsed.changes})
     try:
         if not parsed.asks:
             check(settings)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..protobuf import MalformedMessageError, count_fields, decode, encode, end_of_part
 from ..state.errors import TooManyItemsError
+from ..state.items_in_flight import MUCH
 from .messages import (
     DeleteBulkResponse,
     DeleteBulkStateRequest,
@@ -79,11 +80,13 @@ class LongMessages:
                 share.end()
 
     async def _share(self, kind: type[Struct], data: bytes) -> Share | None:
-        """Wait for room, and return the call's share of all items in flight; None if it has few items."""
+        """Wait for room, and return the call's share of all items in flight; None if it is small and has few items."""
         if kind not in _ITEMS:
             return None
         at = end_of_part(data, 0, PART)
-        return None if at >= len(data) else await self._in_flight.share(PART * len(data) // at)
+        if at >= len(data) and len(data) <= MUCH:
+            return None
+        return await self._in_flight.share(PART * len(data) // at if at < len(data) else 0, len(data))
 
     async def _read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
         """Return the message of that kind.

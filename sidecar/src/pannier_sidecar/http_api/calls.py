@@ -15,6 +15,7 @@ from pannier_crds.folder import STATUS_KEY_HEADER
 
 from ..runtime import not_counted
 from ..state.errors import ApiNotAllowedError, OperationFailedError, StateError
+from ..state.items_in_flight import MUCH
 from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
@@ -183,17 +184,17 @@ class HttpApi:
     # --- state ----------------------------------------------------------------------------------------------------
 
     def _sharing(self, handler: Handler, likely: Callable[[bytes], int]) -> Handler:
-        """Return a handler that first waits for other requests if the body may have many items."""
+        """Return a handler that first waits for other requests if the body is large or may have many items."""
 
         def answer(call: Call, *texts: str | None) -> Awaitable[Answer]:
-            if len(call.body) <= SHORT or (items := likely(call.body)) <= FEW:
+            if len(call.body) <= SHORT or ((items := likely(call.body)) <= FEW and len(call.body) <= MUCH):
                 return handler(call, *texts)
             return self._answer_many(handler, items, call, *texts)
 
         return answer
 
     async def _answer_many(self, handler: Handler, items: int, call: Call, *texts: str | None) -> Answer:
-        share = await self.service.in_flight.share(items)
+        share = await self.service.in_flight.share(items, len(call.body))
         try:
             return await handler(call, *texts, share=share)
         finally:

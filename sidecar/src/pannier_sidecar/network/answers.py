@@ -38,7 +38,7 @@ def limit() -> int:
 
 def allow(size: int) -> None:
     """Allow answers of `size` bytes in the whole process, on connections that are made from now on."""
-    _limit.bytes = max(_DEFAULT, size)
+    _limit.bytes = size
 
 
 class AnswerTooLargeError(StoreUnavailableError):

@@ -12,5 +12,7 @@ class Limits(Struct, frozen=True):
     """Bytes of all values in an answer with several values."""
     items: int
     """Items, keys or operations of one request."""
+    items_together: int
+    """Items of all requests of more than a few that are in flight at the same time."""
     cursor: int
     """Characters of a list's cursor: as many as the next request can send."""

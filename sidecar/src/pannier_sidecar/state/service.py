@@ -81,7 +81,7 @@ class StateService:
         """The calls that list keys."""
         self.max_items = limits.items
         """Front ends read no more items, keys or operations of one request."""
-        self.in_flight = ItemsInFlight(limits.items)
+        self.in_flight = ItemsInFlight(limits.items, limits.items_together)
         """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
         """Both front ends use it for long work in calls."""

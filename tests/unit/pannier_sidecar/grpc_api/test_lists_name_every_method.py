@@ -19,7 +19,7 @@ NOTHING = ApiLists(allowed=(ApiRule("conversation", "v1"),))
 
 
 def test_every_method_belongs_to_an_api_or_is_always_allowed():
-    services = serve(StateService(Directory("shop"), Unobserved(), Limits(1, 1, 1)), Runtime("shop", "1"), None)
+    services = serve(StateService(Directory("shop"), Unobserved(), Limits(1, 1, 1, 1)), Runtime("shop", "1"), None)
     served = {path.decode() for path in services._methods}
     assert served - denied_methods(NOTHING).keys() == {path for path in served if path.startswith(ALWAYS_ALLOWED)}
     assert APIS.keys() <= served
