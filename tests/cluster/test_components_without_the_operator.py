@@ -112,7 +112,6 @@ def test_components_that_dapr_accepts_apply(said: Try, manifest: dict[str, Any])
     "manifest",
     [
         component({"type": "pubsub"}),
-        component({"type": "state.foundationdb"}),
         component({"type": "state.redis", "version": "v7", "metadata": [HOST]}),
         component({"type": "state.redis"}),
         redis({**PASSWORD, **SECRET}),
@@ -204,7 +203,7 @@ def test_settings_of_two_owners_merge_by_name(cluster: Cluster, definition: str,
 @pytest.mark.parametrize(
     "manifest",
     [
-        component({"type": "state.nonsense", "metadata": []}),
+        component({"type": "state.rediss", "metadata": []}),
         component({"type": "state.redis", "metadata": []}),
         redis(HOST),
         redis({"name": "REDISHOST", "value": "other"}),

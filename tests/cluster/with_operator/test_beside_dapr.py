@@ -123,7 +123,7 @@ def test_policies_are_judged_and_delivered_and_their_status_is_kept_in_an_annota
 
 
 def test_types_that_only_dapr_serves_are_admitted_with_a_warning(moved: User) -> None:
-    applied = moved.tries("apply", "-f", "-", input=component("other", "state.no-such-store"))
+    applied = moved.tries("apply", "-f", "-", input=component("other", "state.oracledatabase"))
     assert applied.returncode == 0, applied.stderr
     assert "leaves it to Dapr" in applied.stderr
     moved.until(lambda: condition_of(moved, "other", "Accepted").get("reason") == "NotServed", "its status says so")
