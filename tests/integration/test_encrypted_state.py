@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import grpc
@@ -159,34 +159,41 @@ def test_values_from_before_are_read_on_request(on_sqlite: KeyedFolder) -> None:
         assert folder.stored()["shop||k"] == f'"{PRIVATE}"'.encode()
 
 
+@contextmanager
+def calls_go_on(pannier: Pannier) -> Iterator[None]:
+    """Three clients save and read while something changes; at the end, no call of theirs may have failed."""
+    failed: list[object] = []
+    ends = threading.Event()
+
+    def go_on() -> None:
+        while not ends.is_set():
+            for answer in (save(pannier, "k", PRIVATE), *read(pannier, "k"), *read(pannier, "first")):
+                if answer not in (200, 201, f'"{PRIVATE}"'):
+                    failed.append(answer)
+
+    callers = [threading.Thread(target=go_on) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        for caller in callers:
+            caller.join()
+    assert not failed
+
+
 def test_keys_change_while_calls_go_on(on_sqlite: KeyedFolder) -> None:
     """As docs/encryption.md says: the new key is read first, then written, and then the old one goes."""
     folder = on_sqlite
     folder.store("old")
     with serving(folder.path) as pannier:
         assert save(pannier, "first", PRIVATE) == 201
-        failed: list[object] = []
-        ends = threading.Event()
-
-        def go_on() -> None:
-            while not ends.is_set():
-                for answer in (save(pannier, "k", PRIVATE), *read(pannier, "k"), *read(pannier, "first")):
-                    if answer not in (200, 201, f'"{PRIVATE}"'):
-                        failed.append(answer)
-
-        callers = [threading.Thread(target=go_on) for _ in range(3)]
-        for caller in callers:
-            caller.start()
-        try:
+        with calls_go_on(pannier):
             folder.store("old", "new")
             pannier.until(lambda: has_read(pannier, folder, "old", "new"))
             folder.store("new", "old")
             pannier.until(lambda: b"\x03new" in folder.stored()["shop||k"])
-        finally:
-            ends.set()
-            for caller in callers:
-                caller.join()
-        assert not failed
         assert save(pannier, "k", PRIVATE) == 201
         folder.store("new")
         pannier.until(lambda: read(pannier, "first")[0] == 500)
@@ -201,19 +208,7 @@ def test_further_keys_change_with_their_secret_while_calls_go_on(on_sqlite: Keye
     with serving(folder.path) as pannier:
         assert save(pannier, "first", PRIVATE) == 201
         folder.put("shop||oldest", by_dapr(oldest, b"1", "gone"))
-        failed: list[object] = []
-        ends = threading.Event()
-
-        def go_on() -> None:
-            while not ends.is_set():
-                for answer in (save(pannier, "k", PRIVATE), *read(pannier, "k"), *read(pannier, "first")):
-                    if answer not in (200, 201, f'"{PRIVATE}"'):
-                        failed.append(answer)
-
-        callers = [threading.Thread(target=go_on) for _ in range(3)]
-        for caller in callers:
-            caller.start()
-        try:
+        with calls_go_on(pannier):
             folder.store("new", None, "keys")
             pannier.until(lambda: b"\x03new" in folder.stored()["shop||k"])
             assert "add it to decryptionKeys, under that name" in read(pannier, "oldest")[1]
@@ -221,11 +216,6 @@ def test_further_keys_change_with_their_secret_while_calls_go_on(on_sqlite: Keye
             pannier.until_says("in its key 2, the encryption key has 63 hexadecimal digits")
             folder.secrets(**KEYS, keys=f"old={OLD}\ngone={oldest}\n")
             pannier.until(lambda: read(pannier, "oldest") == (200, "1"))
-        finally:
-            ends.set()
-            for caller in callers:
-                caller.join()
-        assert not failed
         folder.secrets(**KEYS, keys=f"gone={oldest}\n")
         pannier.until(lambda: read(pannier, "first")[0] == 500)
         assert read(pannier, "oldest") == (200, "1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import DecodeError, json
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Found = TypeVar("Found")
-
-REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 class HttpsCalls:

@@ -8,7 +8,7 @@ from msgspec import json
 
 from pannier_sidecar.secret_reader import SecretStoreFailedError, SecretStoreSilentError
 from pannier_sidecar.secret_stores import https_calls
-from pannier_sidecar.secret_stores.https_calls import REDIRECTS, HttpsCalls
+from pannier_sidecar.secret_stores.https_calls import HttpsCalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 FORBIDDEN: Final = 403
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
 _NOT_VAULT: Final = "the server that answers is not Vault, or enginePath names no key/value engine of vaultKVVersion"
 _TRY_LATER: Final = {
     429: "it is a standby, or its rate limit is reached",
@@ -78,7 +79,7 @@ class Client:
             return SecretStoreSilentError(
                 f"{where} cannot answer now ({status}): {_TRY_LATER.get(status, 'it failed')}"
             )
-        if status in REDIRECTS:
+        if status in _REDIRECTS:
             advice = "let vaultAddr name the active server, or a load balancer"
             return RefusedError(f"{where} refers to another server ({status}); {advice}", status)
         if status == FORBIDDEN:
