@@ -1,4 +1,5 @@
-"""Real Redis servers on free ports of the loopback interface: one, behind Sentinels, a Cluster; with password and TLS.
+"""Real Redis servers on free ports of the loopback interface: one, behind Sentinels, a Cluster; with password and TLS;
+and Valkey.
 
 Each keeps its files in the folder that it is given and is ended by its own pid.
 """
@@ -36,6 +37,7 @@ class RedisServer(ServerProcess):
     """A redis-server."""
 
     not_yet = (RedisError,)
+    program = "redis-server"
 
     def __init__(self, folder: Path, *options: str, port: int | None = None, client: dict[str, Any] | None = None):
         self._options = options
@@ -49,8 +51,9 @@ class RedisServer(ServerProcess):
 
     @property
     def version(self) -> str:
+        """Name and version."""
         with self.client() as client:
-            return str(client.info("server")["redis_version"])
+            return f"Redis {client.info('server')['redis_version']}"
 
     def client(self) -> Redis:
         """Return another client library's client, to look at the server from outside."""
@@ -58,7 +61,7 @@ class RedisServer(ServerProcess):
 
     def command(self) -> list[str]:
         port = ("--port", str(self.port)) if "--tls-port" not in self._options else ("--port", "0")
-        command = ["redis-server", *port, "--bind", "127.0.0.1", "--dir", str(self.folder), *self._options]
+        command = [self.program, *port, "--bind", "127.0.0.1", "--dir", str(self.folder), *self._options]
         command += ["--repl-diskless-sync-delay", "0"]
         if "--appendonly" not in self._options:
             command += ["--save", "", "--appendonly", "no"]
@@ -67,6 +70,22 @@ class RedisServer(ServerProcess):
     def answers(self) -> bool:
         with self.client() as client:
             return bool(client.ping())
+
+
+class ValkeyServer(RedisServer):
+    """A valkey-server."""
+
+    program = "valkey-server"
+
+    @property
+    def version(self) -> str:
+        with self.client() as client:
+            return f"Valkey {client.info('server')['valkey_version']}"
+
+
+def install_valkey() -> None:
+    install = Path(__file__).parents[2] / "scripts" / "debian-package"
+    subprocess.run([install, "--backports", ValkeyServer.program, "which", ValkeyServer.program], check=True)
 
 
 def single(folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None) -> RedisServer:
@@ -156,7 +175,7 @@ def sentinel(folder: Path, *lines: str, client: dict[str, Any] | None = None, po
 
 class _Sentinel(RedisServer):
     def command(self) -> list[str]:
-        return ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel"]
+        return [self.program, str(self.folder / "sentinel.conf"), "--sentinel"]
 
 
 def _is_watched(watched: Watched) -> bool:
@@ -359,7 +378,7 @@ def _serving(
     @contextmanager
     def serve(folder: Path) -> Iterator[Server]:
         with run(folder) as running, client(running) as outside:
-            yield Server(running.settings, f"Redis {running.version}", lambda key: outside.hget(key, "data"))
+            yield Server(running.settings, running.version, lambda key: outside.hget(key, "data"))
 
     return serve
 
@@ -371,6 +390,14 @@ DATABASES = (
         "state.redis",
         _serving(single, RedisServer.client),
         proxy_setup=ProxySetup(as_address("redisHost"), last_port("redisHost")),
+    ),
+    Database(
+        "redis-valkey",
+        "Valkey",
+        "state.redis",
+        _serving(ValkeyServer, RedisServer.client),
+        prepare=install_valkey,
+        is_a_variant=True,
     ),
     Database(
         "redis-sentinel",
