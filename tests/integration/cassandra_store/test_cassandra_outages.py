@@ -102,7 +102,7 @@ async def test_a_paused_server_is_not_waited_for_when_opening(server: CassandraS
 async def test_a_host_without_an_address_is_named() -> None:
     store = CassandraStore({"hosts": "nowhere.invalid"})
     with pytest.raises(
-        StoreUnavailableError, match=r"Cassandra at nowhere.invalid, .*: no host has an address; check hosts"
+        StoreUnavailableError, match=r"Cassandra at nowhere.invalid:9042 .*: no host has an address; check hosts"
     ):
         await store.open()
     await store.close()
@@ -139,8 +139,8 @@ async def test_a_cancelled_opening_leaves_nothing_behind(server: CassandraServer
 async def test_opening_without_a_listener_names_the_address() -> None:
     port = free_port()
     for _ in range(3):
-        store = CassandraStore({"hosts": "127.0.0.1", "port": port})
-        with pytest.raises(StoreUnavailableError, match=f"Cassandra at 127.0.0.1, port {port}, can't be reached"):
+        store = CassandraStore({"hosts": f"127.0.0.1:{port}"})
+        with pytest.raises(StoreUnavailableError, match=f"Cassandra at 127.0.0.1:{port} can't be reached"):
             await store.open()
         await store.close()
 

@@ -8,6 +8,7 @@ import pytest
 from cassandra.cluster import Session
 from servers.cassandra_server import CassandraServer
 from servers.opened_store import opened
+from servers.processes import free_port
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -139,3 +140,10 @@ async def test_statements_go_to_a_node_that_has_their_row(server: CassandraServe
         known = store._session.cluster.metadata
         assert known.get_replicas(keyspace, b"k") == known.all_hosts()
         assert set(known.keyspaces) == {keyspace}  # those of others may be without end
+
+
+async def test_a_host_is_reached_at_the_port_written_after_it(server: CassandraServer, keyspace: str) -> None:
+    settings = {**server.settings(keyspace), "hosts": f"127.0.0.1:{server.port}", "port": free_port()}
+    async with opened(CassandraStore(settings)) as store:
+        await store.set(Set("k", b"1"))
+        assert (await present(store, "k")).value == b"1"

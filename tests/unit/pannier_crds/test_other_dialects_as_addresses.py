@@ -37,7 +37,7 @@ REFUSED = [
     ("state.mysql", "connectionString", "Server=a;Database=d;Uid=u;Pwd=P;", "write USER:PASSWORD@tcp(HOST:PORT)/"),
     ("state.etcd", "endpoints", "etcd://h:2379", "a URL is not accepted here"),
     ("state.hashicorp.consul", "httpAddr", "consul://h:8500", "a URL is not accepted here"),
-    ("state.cassandra", "hosts", "cassandra://h", "is not a list of hosts"),
+    ("state.cassandra", "hosts", "cassandra://h", "a URL is not accepted here"),
     ("state.gcp.spanner", "emulatorHost", "http://h:9010", "a URL is not accepted here"),
     ("state.aws.dynamodb", "endpoint", "https://u:P@h", "holds no user or password"),
     ("state.azure.cosmosdb", "url", "AccountEndpoint=https://h:443/;AccountKey=P", "is not a URL"),
@@ -59,7 +59,7 @@ TAKEN = [
     ("state.mysql", "connectionString", "u:p@/w@tcp(h:3306)/?parseTime=true&loc=Local&tls=skip-verify"),
     ("state.etcd", "endpoints", "http://a:2379,b:2379"),
     ("state.hashicorp.consul", "httpAddr", "https://127.0.0.1:8500"),
-    ("state.cassandra", "hosts", "a, b"),
+    ("state.cassandra", "hosts", "a:9042, b"),
     ("state.azure.cosmosdb", "url", "https://x.documents.azure.com:443/"),
 ]
 

@@ -128,10 +128,7 @@ def test_mistakes_of_a_dynamodb_component_are_reported(values: dict[str, str], p
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (
-            {"hosts": "a:9042"},
-            "the value is not a list of hosts; separate host names by commas, and write the port into",
-        ),
+        ({"hosts": "a:port"}, "is not a port; write a port from 1 to 65535"),
         ({"username": "a"}, "username needs password; add password"),
         ({"clientCert": "a", "enableHostVerification": "true"}, "clientCert needs clientKey"),
         ({"caCert": "a"}, 'caCert needs TLS; add enableHostVerification: "true"'),

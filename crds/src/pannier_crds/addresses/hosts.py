@@ -194,15 +194,6 @@ def socket_or_host_list(text: str) -> tuple[HostPort | str, ...]:
     )
 
 
-def bare_host_list(text: str) -> tuple[HostPort, ...]:
-    """Read hosts whose port is in a separate field. Raises InvalidValueError."""
-    instead = "separate host names by commas, and write the port into port"
-    found = host_list(text, instead=instead)
-    if any(host.port is not None for host in found):
-        raise InvalidValueError("a host has a port", instead)
-    return found
-
-
 def http_url_list(text: str) -> tuple[tuple[str, HostPort], ...]:
     """Read addresses with ports; `http://` or `https://` before them is optional. Raises InvalidValueError."""
     instead = "write host:port, several separated by commas"

@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 _NAME: Final = Form(
     r"(?a:[A-Za-z]\w{0,47})", "a name in Cassandra", "write up to 48 letters, digits and underscores, a letter first"
 )
-_HOSTS: Final = Form(
-    r"\s*[^\s,:/@]+\s*(,\s*[^\s,:/@]+\s*)*",
-    "a list of hosts",
-    "separate host names by commas, and write the port into port",
-)
 
 FIELDS: Final = (
     Field(
         "hosts",
-        description="Hosts to connect to first, separated by commas; the driver learns the others from them",
-        reads=hosts.bare_host_list,
+        description="Host or host:port to connect to first, several separated by commas; the driver learns the others "
+        "from them",
+        reads=hosts.host_list,
         required=True,
-        form=_HOSTS,
         places_data=True,
     ),
-    Field("port", "integer", description="Port of all hosts", default=9042, minimum=1, maximum=65535, places_data=True),
+    Field(
+        "port",
+        "integer",
+        description="Port of hosts written without one, and of those that the driver learns of",
+        default=9042,
+        minimum=1,
+        maximum=65535,
+        places_data=True,
+    ),
     Field("username", description="Role that logs in"),
     Field("password", description="Its password", sensitive=True),
     Field("keyspace", description="Keyspace of the table", default="dapr", form=_NAME, places_data=True),

@@ -115,7 +115,7 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         request_timeout=settings.timeout,
     )
     return Cluster(
-        list(settings.hosts),
+        [(each.host, each.port) for each in settings.hosts],
         settings.port,
         auth_provider=login,
         ssl_context=settings.encryption.context() if settings.encryption else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cassandra import ConsistencyLevel
 
-from pannier_crds.addresses.hosts import bare_host_list
+from pannier_crds.addresses.hosts import HostPort, host_list
 from pannier_crds.given_settings import GivenSettings
 from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field, shown_addresses
@@ -49,9 +49,11 @@ LEVELS: Final[Mapping[str, Levels]] = {
 class CassandraSettings:
     """The component's settings; times in seconds."""
 
-    hosts: tuple[str, ...]
+    hosts: tuple[HostPort, ...]
+    """Each with its port."""
     shown_hosts: str
     port: int
+    """Of hosts that the driver learns of, where they announce none."""
     keyspace: str
     table: str
     replication_factor: int
@@ -66,7 +68,7 @@ class CassandraSettings:
 
     @property
     def where(self) -> str:
-        return f"Cassandra at {self.shown_hosts}, port {self.port},"
+        return f"Cassandra at {self.shown_hosts}"
 
     @property
     def name(self) -> str:
@@ -81,11 +83,13 @@ class CassandraSettings:
 def read_settings(settings: Mapping[str, Setting]) -> CassandraSettings:
     """Return the settings, with Dapr's defaults."""
     given = GivenSettings("state.cassandra", settings)
-    hosts = read_field("hosts", given["hosts"], bare_host_list)
+    port = given.whole_number("port")
+    written = read_field("hosts", given["hosts"], host_list)
+    hosts = tuple(each if each.port is not None else HostPort(each.host, port) for each in written)
     return CassandraSettings(
-        hosts=tuple(each.host for each in hosts),
+        hosts=hosts,
         shown_hosts=shown_addresses("hosts", given["hosts"], hosts),
-        port=given.whole_number("port"),
+        port=port,
         # Dapr writes names without quotes, so Cassandra takes them in lower case.
         keyspace=given.text("keyspace").lower(),
         table=given.text("table").lower(),
