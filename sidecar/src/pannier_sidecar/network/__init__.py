@@ -12,6 +12,7 @@ many_calls       bulk calls by several requests in flight together
 azure_storage    calls to an Azure storage account, and their signatures
 grpc_channels    how a gRPC channel connects again, and how much it may receive
 connections      connections of a client library, counted until the server has closed them too
+expiry_sweeper   removes expired keys, where each sidecar does it for itself
 sweeping         removes expired rows from time to time, in one sidecar of all that share a table
 tls              which authorities TLS trusts, and which client certificate it sends
 fields           fields of components that hold addresses

@@ -1,8 +1,12 @@
-"""Cursors of stores that list their keys in order: the last key of a page, as text that fits into a URL."""
+"""Cursors as text that fits into a URL: of stores that list their keys in order, the last key of a page; of others, a
+place in a range of names.
+"""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from msgspec import DecodeError, Struct, json
 
 from .errors import InvalidCursorError
 
@@ -28,3 +32,27 @@ def key_before(cursor: str, prefix: str) -> str:
             f"cursor {cursor!r} belongs to another prefix; leave it out to start from the beginning"
         )
     return key
+
+
+class RangeCursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where the next page begins: in which of the ranges of names that have keys with a prefix, and where there."""
+
+    prefix: str
+    place: int
+    """The number of the range."""
+    marker: str
+    """The database's own; empty: at the beginning."""
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(json.encode(self)).decode()
+
+
+def read_range_cursor(text: str, prefix: str, ranges: int) -> RangeCursor:
+    """Return a cursor as a caller sends it. Raises InvalidCursorError."""
+    try:
+        cursor = json.decode(urlsafe_b64decode(text.encode("ascii")), type=RangeCursor)
+    except (ValueError, DecodeError) as error:
+        raise InvalidCursorError(f"cursor {text!r} was not made by this store; leave it out to start again") from error
+    if cursor.prefix != prefix or not 0 <= cursor.place < ranges:
+        raise InvalidCursorError(f"cursor {text!r} belongs to another prefix; leave it out to start from the beginning")
+    return cursor

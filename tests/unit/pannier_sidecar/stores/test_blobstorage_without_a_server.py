@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pannier_sidecar.network import azure_storage
 from pannier_sidecar.network.http_client import Answer
+from pannier_sidecar.state.cursors import RangeCursor, read_range_cursor
 from pannier_sidecar.state.errors import (
     InvalidCursorError,
     InvalidETagError,
@@ -124,11 +125,11 @@ def test_lists_of_blobs_are_read() -> None:
 
 
 def test_a_cursor_comes_back_and_a_foreign_one_is_refused() -> None:
-    cursor = listing.Cursor("app||", 1, "marker")
-    assert listing.read_cursor(str(cursor), "app||", 2) == cursor
+    cursor = RangeCursor("app||", 1, "marker")
+    assert read_range_cursor(str(cursor), "app||", 2) == cursor
     for text, prefix, ranges in ((str(cursor), "other||", 2), (str(cursor), "app||", 1), ("x", "app||", 2)):
         with pytest.raises(InvalidCursorError):
-            listing.read_cursor(text, prefix, ranges)
+            read_range_cursor(text, prefix, ranges)
 
 
 def test_errors_of_azure_say_what_to_change_and_whether_a_write_happened() -> None:

@@ -2,8 +2,7 @@
 
     store      the Stores of version v1 and v2: which requests each call makes, and what their answers mean
     client     the requests, signed by network/azure_storage
-    tokens     tokens of Entra ID
-    listing    answers to requests for lists of blobs, and cursors
+    listing    answers to requests for lists of blobs
     layout     names of blobs, ETags, and what of a request becomes header fields
     settings   the component's metadata
 

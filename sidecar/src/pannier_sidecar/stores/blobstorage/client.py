@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
+from pannier_sidecar.clouds.azure_storage_login import sign_in
 from pannier_sidecar.network import azure_storage
 from pannier_sidecar.network.http_client import Wording
 from pannier_sidecar.state.store import StoredValue
@@ -47,17 +48,12 @@ class Client:
             "write an address whose certificate is trusted",
         )
         fields = {"x-ms-version": VERSION}
-        self._service = azure_storage.StorageService(settings.account, wording, settings.timeout, fields)
+        self._service = azure_storage.StorageService("blob", settings.account, wording, settings.timeout, fields)
         self._container = f"/{settings.container}"
 
     async def sign_in(self, resources: AsyncExitStack) -> None:
         """Have calls signed by a token of Entra ID, if neither a key nor a SAS is given."""
-        settings = self._settings
-        if settings.account.key or settings.account.sas:
-            return
-        from .tokens import tokens_for  # few components sign in so
-
-        self._service.token = await tokens_for(settings, resources)
+        await sign_in(self._service, self._settings.profile, self._settings.timeout, resources)
 
     async def close(self) -> None:
         await self._service.close()
@@ -68,7 +64,7 @@ class Client:
         fields = {"x-ms-blob-public-access": access} if access else {}
         answer = await self._service.call("PUT", self._container, {"restype": "container"}, fields, is_write=True)
         # 409: it exists. 403: this login may only use it, so whether it exists turns out at the next call.
-        if answer.status not in (201, 403, 409) or _code(answer) == "ContainerBeingDeleted":
+        if answer.status not in (201, 403, 409) or azure_storage.code_of(answer) == "ContainerBeingDeleted":
             raise self._failure(answer, is_write=False)
 
     async def get(self, name: str) -> Blob | None:
@@ -132,7 +128,7 @@ class Client:
 
     def _is_unmet(self, answer: Answer) -> bool:
         """Return False for a precondition that does not hold. Raises a StoreError for any other answer."""
-        if answer.status in (409, 412) and _code(answer) in _UNMET:
+        if answer.status in (409, 412) and azure_storage.code_of(answer) in _UNMET:
             return False
         raise self._failure(answer, is_write=True)
 
@@ -140,9 +136,5 @@ class Client:
         return azure_storage.failure(answer, self._settings.what, _MISSING, is_write=is_write)
 
 
-def _code(answer: Answer) -> str:
-    return answer.fields.get("x-ms-error-code", "")
-
-
 def _is_absent(answer: Answer) -> bool:
-    return answer.status == 404 and _code(answer) == "BlobNotFound"
+    return answer.status == 404 and azure_storage.code_of(answer) == "BlobNotFound"

@@ -1,15 +1,10 @@
-"""Answers to requests for lists of blobs, which are XML, and the cursors of pages."""
+"""Answers to requests for lists of blobs, which are XML."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 from xml.etree.ElementTree import ParseError, fromstring
-
-from msgspec import DecodeError, Struct, json
-
-from pannier_sidecar.state.errors import InvalidCursorError
 
 from .layout import KEY_FIELD
 
@@ -35,30 +30,6 @@ class BlobPage(NamedTuple):
 
     blobs: Sequence[ListedBlob]
     marker: str
-
-
-class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where the next page begins: in which of the ranges of names that have keys with a prefix, and where there."""
-
-    prefix: str
-    place: int
-    """The number of the range."""
-    marker: str
-    """Azure's marker; empty: at the beginning."""
-
-    def __str__(self) -> str:
-        return urlsafe_b64encode(json.encode(self)).decode()
-
-
-def read_cursor(text: str, prefix: str, ranges: int) -> Cursor:
-    """Return a cursor as a caller sends it. Raises InvalidCursorError."""
-    try:
-        cursor = json.decode(urlsafe_b64decode(text.encode("ascii")), type=Cursor)
-    except (ValueError, DecodeError) as error:
-        raise InvalidCursorError(f"cursor {text!r} was not made by this store; leave it out to start again") from error
-    if cursor.prefix != prefix or not 0 <= cursor.place < ranges:
-        raise InvalidCursorError(f"cursor {text!r} belongs to another prefix; leave it out to start from the beginning")
-    return cursor
 
 
 def read_page(body: bytes, limit: int) -> BlobPage:

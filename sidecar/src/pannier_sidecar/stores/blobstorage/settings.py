@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pannier_crds.addresses import azure_storage
-from pannier_crds.addresses.azure_storage import Account, ServiceURL
-from pannier_crds.addresses.hosts import host_port
+from pannier_crds.addresses.azure_storage import Account
 from pannier_crds.catalogue.azure_account import CLOUDS
 from pannier_crds.given_settings import GivenSettings
-from pannier_crds.secret import Secret, shown
+from pannier_crds.secret import shown
 from pannier_sidecar.clouds.azure_profile import AzureProfile, read_profile
-from pannier_sidecar.network.fields import read_field, shown_addresses
-from pannier_sidecar.state.errors import StoreRefusedError
+from pannier_sidecar.network.azure_storage import read_account
+from pannier_sidecar.network.fields import shown_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,17 +64,7 @@ def read_settings(settings: Mapping[str, Setting]) -> BlobStorageSettings:
 
 def _account(given: GivenSettings, cloud: str) -> tuple[Account, str]:
     """Return the account, and the field that says where it is."""
-    if given.text("connectionString"):
-        name = "connectionString"
-        return read_field(name, given[name], azure_storage.blob_connection), name
-    name = read_field("accountName", given["accountName"], azure_storage.account_name)
-    key = given.secret("accountKey")
-    if key:
-        key = read_field("accountKey", given["accountKey"], azure_storage.account_key)
-    if given.text("endpoint"):
-        url = read_field("endpoint", given["endpoint"], azure_storage.service_url)
-        if not key and url.scheme != "https":
-            raise StoreRefusedError("a token of Entra ID is sent by https:// only; correct endpoint, or add accountKey")
-        return Account(url._replace(path=f"{url.path}/{name}"), name, key, Secret("")), "endpoint"
-    host = host_port(f"{name}.blob.{CLOUDS[cloud]}")
-    return Account(ServiceURL("https", host), name, key, Secret("")), "accountName"
+    account, field = read_account(given, "blob", "endpoint", f"blob.{CLOUDS[cloud]}")
+    if field == "endpoint":
+        account = account._replace(url=account.url._replace(path=f"{account.url.path}/{account.name}"))
+    return account, field

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.many_calls import read_each, write_each
+from pannier_sidecar.state.cursors import RangeCursor, read_range_cursor
 from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.preconditions import absent_or_changed, exists_already, mismatch
 from pannier_sidecar.state.requests import Set
@@ -84,12 +85,10 @@ class _BlobsStore(Store):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """List a page, from each range of names that has keys with the prefix."""
-        from . import listing
-
         ranges = self._ranges(prefix)
         place, marker = 0, ""
         if cursor is not None:
-            begin = listing.read_cursor(cursor, prefix, len(ranges))
+            begin = read_range_cursor(cursor, prefix, len(ranges))
             place, marker = begin.place, begin.marker
         page: list[str] = []
         for _ in range(REQUESTS):
@@ -99,7 +98,7 @@ class _BlobsStore(Store):
             page += [key for key in (self._key_of(each, prefix) for each in blobs) if key is not None]
             place += not marker
         more = place < len(ranges)
-        return KeyPage(page, str(listing.Cursor(prefix, place, marker)) if more else None)
+        return KeyPage(page, str(RangeCursor(prefix, place, marker)) if more else None)
 
     @abstractmethod
     async def _write(self, write: Write) -> None:

@@ -1,7 +1,6 @@
 """`state.hashicorp.consul`: state in Consul's key/value store.
 
     store            the Store: which requests each call makes, and what the answers mean
-    expiry_sweeper   removes expired keys, because Consul does not
     client           Consul's HTTP API
     errors           what its errors mean
     layout           how state is stored in Consul: names, flags, ETags, operations of a transaction

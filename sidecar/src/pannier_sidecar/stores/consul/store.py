@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from pannier_sidecar.network.expiry_sweeper import ExpirySweeper
 from pannier_sidecar.network.http_client import MAX_CONNECTIONS
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreRefusedError, StoreUnavailableError
@@ -16,7 +17,6 @@ from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, Stored
 
 from . import errors, layout
 from .client import Client, Limits
-from .expiry_sweeper import ExpirySweeper
 from .settings import read_settings
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class ConsulStore(Store):
         self._settings = read_settings(settings)
         self._prefix = self._settings.prefix
         self._limits = Limits()
-        self._opened: tuple[Client, ExpirySweeper] | None = None
+        self._opened: tuple[Client, ExpirySweeper[str, int]] | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         client = Client(self._settings)
         resources.push_async_callback(client.close)
-        sweeper = ExpirySweeper(client)
+        sweeper = ExpirySweeper(self._remove)
         resources.push_async_callback(sweeper.close)
         self._opened = client, sweeper
         await self.ping()
@@ -158,7 +158,7 @@ class ConsulStore(Store):
         return self._opened[0]
 
     @property
-    def _sweeper(self) -> ExpirySweeper:
+    def _sweeper(self) -> ExpirySweeper[str, int]:
         assert self._opened is not None
         return self._opened[1]
 
@@ -166,7 +166,7 @@ class ConsulStore(Store):
         if entry is None:
             return None
         if entry.has_expired:
-            self._sweeper.remove(entry)
+            self._sweeper.remove(entry.key, entry.modify_index)
             return None
         return entry.stored
 
@@ -236,6 +236,9 @@ class ConsulStore(Store):
     async def _prove_permissions(self) -> None:
         """Raise StoreRefusedError if the token may not write: a key that does not exist is deleted."""
         await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
+
+    async def _remove(self, name: str, modify_index: int) -> None:
+        await self._client.transact([layout.removal(name, modify_index)])
 
     async def _sweep_all(self) -> None:
         for group in _in_groups(await self._client.names(self._prefix)):

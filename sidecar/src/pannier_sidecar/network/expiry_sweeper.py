@@ -1,20 +1,19 @@
-"""Removes expired keys: Consul does not expire keys itself, so they would stay for ever."""
+"""Removes expired keys from databases that do not expire keys themselves, where they would stay for ever."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from random import uniform
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from pannier_sidecar.state.errors import StoreError
-
-from . import layout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .client import Client
+Name = TypeVar("Name")
+Version = TypeVar("Version")
 
 log = logging.getLogger(__name__)
 
@@ -22,27 +21,26 @@ MAX_KNOWN: Final = 10_000
 """Expired entries that may wait to be removed; others are found by later reads and sweeps."""
 
 
-class ExpirySweeper:
+class ExpirySweeper(Generic[Name, Version]):
     """Expired entries that reads have found, and the tasks that find and remove them."""
 
-    def __init__(self, client: Client):
-        self._client = client
-        self._known: dict[str, int] = {}
+    def __init__(self, remove: Callable[[Name, Version], Awaitable[object]]):
+        """`remove` removes an entry that still has this version; it raises a StoreError."""
+        self._remove = remove
+        self._known: dict[Name, Version] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_removing = False
 
-    def remove(self, entry: layout.Entry) -> None:
+    def remove(self, name: Name, version: Version) -> None:
         """Have an expired entry removed, unless a write replaces it first."""
         if len(self._known) < MAX_KNOWN:
-            self._known[entry.key] = entry.modify_index
+            self._known[name] = version
         if not self._is_removing:
             self._is_removing = True
             self._start(self._remove_known())
 
     def sweep_every(self, interval: float, sweep: Callable[[], Awaitable[None]]) -> None:
-        """Call `sweep`, which reads everything, every `interval` seconds (`cleanupInterval`) to find expired
-        entries.
-        """
+        """Call `sweep`, which finds expired entries, every `interval` seconds (`cleanupInterval`)."""
         self._start(self._sweep_every(interval, sweep))
 
     async def close(self) -> None:
@@ -59,8 +57,7 @@ class ExpirySweeper:
     async def _remove_known(self) -> None:
         try:
             while self._known:
-                name, index = self._known.popitem()
-                await self._client.transact([layout.removal(name, index)])
+                await self._remove(*self._known.popitem())
         except StoreError as error:
             self._known.clear()
             log.warning("expired keys stay for now: %s", error)
