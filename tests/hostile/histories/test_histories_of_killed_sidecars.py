@@ -20,6 +20,7 @@ Promise = Callable[..., None]
 SHARED = (
     "sqlite", "redis", "postgresql", "postgresql-v2", "memcached", "mongodb", "mysql", "dynamodb", "etcd",
     "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable", "blobstorage",
+    "tablestorage",
 )  # fmt: skip
 SOME = 20
 """Requests between two kills; some emulators take long for each."""

@@ -34,6 +34,7 @@ OTHERS = (
     "cassandra",
     "jetstream",
     "blobstorage",
+    "tablestorage",
 )
 TAG = "history-"
 SOME = 15

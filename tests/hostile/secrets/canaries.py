@@ -99,6 +99,13 @@ BASES: Final[dict[str, dict[str, str]]] = {
         "endpoint": "http://localhost:1",
         "timeout": "500ms",
     },
+    "state.azure.tablestorage": {
+        "accountName": "acc",
+        "accountKey": "a2V5",
+        "tableName": "states",
+        "serviceURL": "http://localhost:1/acc",
+        "timeout": "500ms",
+    },
     "state.jetstream": {"natsURL": "nats://127.0.0.1:1", "bucket": "b", "timeout": "500ms"},
     "secretstores.local.file": {"secretsFile": "/no/such/secrets.json"},
 }

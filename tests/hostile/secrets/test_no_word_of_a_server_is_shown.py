@@ -112,6 +112,14 @@ STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
             "timeout": 1.0,
         },
     ),
+    "state.azure.tablestorage": (
+        http,
+        lambda at: {
+            "connectionString": Secret(f"TableEndpoint=http://{at};SharedAccessSignature=sig={CANARY}"),
+            "tableName": "states",
+            "timeout": 1.0,
+        },
+    ),
     "state.etcd": (nonsense, lambda at: {"endpoints": at, "username": "u", "password": SECRET, "timeout": 1.0}),
     "state.jetstream": (
         nats,

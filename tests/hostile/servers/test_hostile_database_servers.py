@@ -36,6 +36,7 @@ FAULTS = {
     "dynamodb": server_faults.HTTP,
     "cosmosdb": server_faults.HTTP,
     "blobstorage": server_faults.HTTP,
+    "tablestorage": server_faults.HTTP,
     "gcp-spanner": server_faults.HTTP2,
     "cassandra": CASSANDRA,
 }

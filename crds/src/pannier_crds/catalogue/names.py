@@ -21,6 +21,7 @@ MODULES: Final = {
     "state.redis": "redis",
     "state.sqlite": "sqlite",
     "state.sqlite3": "sqlite",
+    "state.azure.tablestorage": "tablestorage",
     "secretstores.aws.parameterstore": "aws_parameterstore",
     "secretstores.aws.secretmanager": "aws_secretmanager",
     "secretstores.azure.keyvault": "azure_keyvault",
