@@ -140,6 +140,8 @@ async def test_a_request_without_a_store_is_refused() -> None:
     answer = await refused(GET, {**KEY, "store_name": "none"}, FailingStore())
     assert (answer.status, text(answer)) == (INVALID, "state store none is not found")
     assert reasons(answer) == ["DAPR_STATE_NOT_FOUND"]
+    assert not details(answer)[0].metadata
+    assert answer.headers["pannier-advice"] == "known stores: statestore"
     answer = await refused(ACTOR_GET, {**ACTOR, **KEY}, FailingStore(), is_configured=False)
     assert (answer.status, reasons(answer)) == (INTERNAL, [])
     assert text(answer).startswith("the state store is not configured to use the actor runtime. Have you set the - ")
@@ -168,4 +170,6 @@ async def test_a_missing_feature_is_reported_with_three_details() -> None:
         answer = await refused(name, fields, store)
         found = details(answer)
         assert (answer.status, text(answer), [type(each) for each in found]) == (status, message, kinds)
-        assert found[-2].description, "the advice is in the resource's description"
+        assert found[-2] == ResourceInfo(resource_type="state", resource_name="statestore")
+        assert "advice" not in found[-1].metadata
+        assert answer.headers["pannier-advice"], "Dapr's message and details have no place for it"

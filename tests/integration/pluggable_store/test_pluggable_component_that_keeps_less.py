@@ -30,7 +30,12 @@ from servers.scripted_component import (
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.protobuf import encode
-from pannier_sidecar.state.errors import ETagMismatchError, NotSupportedError, StoreRefusedError
+from pannier_sidecar.state.errors import (
+    ETagMismatchError,
+    NotSupportedError,
+    StoreRefusedError,
+    TransactionTooLargeError,
+)
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Feature, StoredValue
 from pannier_sidecar.stores.pluggable import messages
@@ -135,21 +140,53 @@ async def test_rules_are_tried_once_for_each_connection(tmp_path: Path) -> None:
         assert component.paths.count(INIT) == 2
 
 
-async def test_what_it_serves_counts_beside_what_it_claims(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    size = encode(messages.MultiMaxSizeResponse(3))
+async def test_what_it_serves_counts_beside_what_it_claims(tmp_path: Path) -> None:
+    async with scripted_store(tmp_path, {V1: listing(STATE)}) as (_, store):
+        assert Feature.TRANSACTIONAL not in store.features
+        assert "has no transactions" in await refusal(store.transact([Set("k", b"1")]))
+
+
+async def test_it_is_asked_for_the_largest_transaction_before_the_first_one(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    size = encode(messages.MultiMaxSizeResponse(2))
     unlimited = encode(messages.MultiMaxSizeResponse(-1))
-    rows: list[tuple[str, dict[str, Any], bool, int | None]] = [
-        ("no service of transactions", {V1: listing(STATE)}, False, None),
-        ("a largest transaction", {MULTI_MAX_SIZE: size}, True, 3),
-        ("no largest transaction", {MULTI_MAX_SIZE: unlimited}, True, None),
-        ("no call for it", {}, True, None),
-        ("no service for it", {V1: listing(STATE, TRANSACTIONS), MULTI_MAX_SIZE: size}, True, None),
+    rows: list[tuple[str, dict[str, Any], bool, int]] = [
+        ("a largest transaction", {MULTI_MAX_SIZE: size}, True, 1),
+        ("no largest transaction", {MULTI_MAX_SIZE: unlimited}, False, 1),
+        ("no call for it", {MULTI_MAX_SIZE: Refusal(grpc.StatusCode.UNIMPLEMENTED)}, False, 1),
+        ("a call that fails", {MULTI_MAX_SIZE: Refusal(grpc.StatusCode.UNKNOWN)}, False, 1),
+        ("an answer that is none", {MULTI_MAX_SIZE: b"\xff"}, False, 1),
+        ("no service for it", {V1: listing(STATE, TRANSACTIONS), MULTI_MAX_SIZE: size}, False, 0),
     ]
-    for name, answers, expected, maximum in rows:
+    three = [Set(key, b"1") for key in "abc"]
+    for name, answers, is_refused, asked in rows:
         with subtests.test(name):
-            async with scripted_store(tmp_path, answers) as (_, store):
-                assert (Feature.TRANSACTIONAL in store.features) is expected
-                assert store.max_transaction == maximum
+            async with scripted_store(tmp_path, {GET: VALUE, TRANSACT: b"", **answers}) as (component, store):
+                await store.get(Get("k"))
+                assert MULTI_MAX_SIZE not in component.paths
+                for _ in range(2):
+                    if is_refused:
+                        with pytest.raises(TransactionTooLargeError) as caught:
+                            await store.transact(three)
+                        assert caught.value.limit == 2
+                    else:
+                        await store.transact(three)
+                    await store.transact(three[:2])
+                assert component.paths.count(MULTI_MAX_SIZE) == asked
+                assert component.paths.count(TRANSACT) == (2 if is_refused else 4)
+
+
+async def test_another_process_is_asked_again_for_the_largest_transaction(tmp_path: Path) -> None:
+    answers = {MULTI_MAX_SIZE: encode(messages.MultiMaxSizeResponse(1)), TRANSACT: b""}
+    two = [Set("a", b"1"), Set("b", b"1")]
+    async with scripted_store(tmp_path, answers) as (component, store):
+        with pytest.raises(TransactionTooLargeError):
+            await store.transact(two)
+        component.stop()
+        component.answers[MULTI_MAX_SIZE] = encode(messages.MultiMaxSizeResponse(2))
+        component.start()
+        await store.transact(two)
 
 
 async def test_both_versions_of_reflection_find_it(tmp_path: Path, subtests: pytest.Subtests) -> None:

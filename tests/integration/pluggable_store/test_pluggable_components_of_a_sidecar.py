@@ -12,7 +12,7 @@ import pytest
 from servers.component_files import component
 from servers.pannier_process import Pannier, call
 from servers.pluggable_server import PROGRAM, TYPE, Ledger
-from servers.scripted_component import SET, of_kit, scripted
+from servers.scripted_component import BULK_GET, DELETE, GET, SET, TRANSACT, of_kit, scripted
 
 from pannier_crds.pluggable import SOCKETS_FOLDER_VARIABLE
 
@@ -134,6 +134,64 @@ def test_an_error_of_the_kit_reaches_the_client(folder: Path, tmp_path: Path, se
         assert status == 507
         assert json.loads(said)["errorCode"] == "ERR_QUOTA"
         assert "the pluggable component state.scripted says: the quota is used up" in said
+
+
+def test_profile_dapr_passes_errors_of_the_kit_on_as_daprd_does(
+    folder: Path, tmp_path: Path, serve: Serve, subtests: pytest.Subtests
+) -> None:
+    """One of the statuses has no name, and one of the codes is none that Pannier gives itself."""
+    from grpc import StatusCode
+    from servers.grpc_calls import outcome
+    from servers.grpc_protos import DAPR
+
+    write(folder, "s", "state.scripted")
+    errors = {
+        GET: of_kit(StatusCode.DATA_LOSS, "g", http_code="512", tag="tag"),
+        SET: of_kit(StatusCode.CANCELLED, "s", http_code="429"),
+        DELETE: of_kit(StatusCode.OUT_OF_RANGE, "d", http_code="511", tag="tag"),
+        BULK_GET: of_kit(StatusCode.ALREADY_EXISTS, "b", http_code="507", tag="tag"),
+        TRANSACT: of_kit(StatusCode.ABORTED, "t", http_code="409", tag="tag"),
+    }
+    failed, transaction = "api error: code =", "error while executing state transaction"
+    item, saved = {"key": "k", "value": 1}, {"key": "k", "value": b"1"}
+    over_http: list[tuple[str, str, Any, int, str, str]] = [
+        ("GET", "/k", None, 512, "GET", f"fail to get k from state store s: {failed} DataLoss desc = g"),
+        ("POST", "", [item], 429, "SAVE", f"failed saving state in state store s: {failed} Canceled desc = s"),
+        ("DELETE", "/k", None, 511, "DELETE", f"failed deleting state with key k: {failed} OutOfRange desc = d"),
+        ("POST", "/bulk", {"keys": ["k"]}, 507, "BULK_GET", f"{failed} AlreadyExists desc = b"),
+        (
+            "POST",
+            "/transaction",
+            {"operations": [{"operation": "upsert", "request": item}]},
+            500,
+            "TRANSACTION",
+            f"{transaction}: {failed} Aborted desc = t",
+        ),
+    ]
+    over_grpc: list[tuple[str, dict[str, Any], StatusCode, str]] = [
+        ("GetState", {"store_name": "s", "key": "k"}, StatusCode.DATA_LOSS, "g"),
+        ("SaveState", {"store_name": "s", "states": [saved]}, StatusCode.CANCELLED, "s"),
+        ("DeleteState", {"store_name": "s", "key": "k"}, StatusCode.OUT_OF_RANGE, "d"),
+        ("GetBulkState", {"store_name": "s", "keys": ["k"]}, StatusCode.ALREADY_EXISTS, "b"),
+        (
+            "ExecuteStateTransaction",
+            {"storeName": "s", "operations": [{"operationType": "upsert", "request": saved}]},
+            StatusCode.INTERNAL,
+            f"{transaction}: {failed} Aborted desc = t",
+        ),
+    ]
+    with scripted(tmp_path, errors):
+        sidecar = serve("--profile", "dapr")
+        sidecar.until(lambda: described(sidecar, "s").get("capabilities"), "the store")
+        for method, path, body, status, name, message in over_http:
+            with subtests.test(f"{method} {path}"):
+                url = f"http://127.0.0.1:{sidecar.port()}/v1.0/state/s{path}"
+                answer = call(url, method, json.dumps(body) if body else "")
+                assert answer[0] == status
+                assert json.loads(answer[1]) == {"errorCode": f"ERR_STATE_{name}", "message": message}
+        for name, fields, code, said in over_grpc:
+            with subtests.test(name):
+                assert outcome(sidecar.grpc_port(), DAPR, name, **fields) == (code, said)
 
 
 def test_actors_need_what_it_claims(folder: Path, tmp_path: Path, serve: Serve) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..http2 import frames
 from ..http2.headers import literal
+from .status import percent_encoded
 
 if TYPE_CHECKING:
     from .status import StatusError
@@ -22,12 +23,16 @@ OK_TRAILERS: Final = frames.Prepared(
 NOT_GRPC_HEADERS: Final = frames.Prepared(
     frames.HEADERS, frames.END_HEADERS, literal(b":status", b"415") + literal(b"content-type", b"text/plain")
 )
+ADVICE: Final = b"pannier-advice"
+"""A trailer of Pannier's own: Dapr's messages and details leave no place for advice."""
 NO_TRAILERS: Final = frames.Prepared(frames.DATA, frames.END_STREAM, b"")
 
 
 def failure_block(failure: StatusError, *, has_begun: bool) -> bytes:
     """Return the last header block of an answer that fails; `has_begun`: its first one is out."""
-    block = literal(b"grpc-status", b"%d" % failure.code) + literal(b"grpc-message", failure.percent_encoded)
+    block = literal(b"grpc-status", b"%d" % failure.code) + literal(b"grpc-message", percent_encoded(failure.message))
     if failure.details:
         block += literal(b"grpc-status-details-bin", base64.b64encode(failure.details).rstrip(b"="))
+    if failure.advice:
+        block += literal(ADVICE, percent_encoded(failure.advice))
     return block if has_begun else _ANSWER + block

@@ -44,17 +44,19 @@ class Code(IntEnum):
 class StatusError(Exception):
     """A call is answered with this status instead of a message."""
 
-    def __init__(self, code: int, message: str, details: bytes = b""):
+    def __init__(self, code: int, message: str, details: bytes = b"", advice: str = ""):
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = details
         """An encoded google.rpc.Status, or nothing."""
+        self.advice = advice
+        """What to do, if the message does not say it."""
 
-    @property
-    def percent_encoded(self) -> bytes:
-        """The message as the trailer `grpc-message` carries it."""
-        return parse.quote_from_bytes(self.message.encode(), safe=_PLAIN).encode()
+
+def percent_encoded(text: str) -> bytes:
+    """Return a text as the trailer `grpc-message` carries it."""
+    return parse.quote_from_bytes(text.encode(), safe=_PLAIN).encode()
 
 
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
@@ -66,22 +68,22 @@ def failure(error: StateError) -> StatusError:
 
 
 def failure_in_daprs_words(error: StateError) -> StatusError:
-    """Return the status with the message of Dapr 1.18. The advice is in a detail, if the error has details."""
+    """Return the status of Dapr 1.18. The advice is not in its details, whose fields Dapr leaves empty."""
     if isinstance(error, ApiNotAllowedError):
         return _of_http(Code.UNIMPLEMENTED, 501, "Not Implemented", "requested endpoint is not available")
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
-    message = error.message if error.dapr_message is None else error.dapr_message
+    message = next(text for text in (error.dapr_grpc_message, error.dapr_message, error.message) if text is not None)
     reason = error.dapr_reason or error.reason or error.dapr_code or error.code
     if isinstance(error, EmptyKeyError):
         message, reason = "state key cannot be empty", "ERR_STATE_SAVE"
     if not error.has_dapr_grpc_details:
-        return StatusError(code, message)
-    return _failure(code, message, _details(error, reason, error.advice))
+        return StatusError(code, message, advice=error.advice)
+    return _failure(code, message, _details(error, reason), error.advice)
 
 
-def _failure(code: int, message: str, details: Iterable[Struct]) -> StatusError:
+def _failure(code: int, message: str, details: Iterable[Struct], advice: str = "") -> StatusError:
     packed = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in details]
-    return StatusError(code, message, encode(RpcStatus(code, message, packed)))
+    return StatusError(code, message, encode(RpcStatus(code, message, packed)), advice)
 
 
 def unauthenticated(why: str) -> StatusError:
@@ -95,7 +97,7 @@ def _of_http(code: Code, http_code: int, words: str, why: str) -> StatusError:
     return _failure(code, words, [info])
 
 
-def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struct]:
+def _details(error: StateError, reason: str) -> Iterator[Struct]:
     if error.violation is not None:
         yield BadRequest([FieldViolation(*error.violation)])
     if error.help_link is not None:
@@ -103,7 +105,5 @@ def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struc
     # Dapr's answer about a missing store has the app id over HTTP only.
     info = {} if isinstance(error, StoreNotFoundError) else dict(error.info or {})
     if error.resource is not None:
-        yield ResourceInfo("state", error.resource, description=advice)
-    elif advice:
-        info["advice"] = advice
+        yield ResourceInfo("state", error.resource)
     yield ErrorInfo(reason, "dapr.io", info)

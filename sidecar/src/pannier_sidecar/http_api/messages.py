@@ -138,4 +138,13 @@ _STATUSES = """\
 510 Not Extended
 511 Network Authentication Required
 """
-STATUS_LINES = {int(line[:3]): b"HTTP/1.1 %b\r\n" % line for line in _STATUSES.encode().splitlines()}
+
+
+class _StatusLines(dict[int, bytes]):
+    """The status line of each status. A pluggable component may choose one that has no name (RFC 9112, 4)."""
+
+    def __missing__(self, status: int) -> bytes:
+        return b"HTTP/1.1 %d \r\n" % status
+
+
+STATUS_LINES = _StatusLines({int(line[:3]): b"HTTP/1.1 %b\r\n" % line for line in _STATUSES.encode().splitlines()})

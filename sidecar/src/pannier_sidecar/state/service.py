@@ -23,6 +23,7 @@ from .errors import (
     TooManyOperationsError,
     TransactionFailedError,
     TransactionsNotSupportedError,
+    TransactionTooLargeError,
     is_unreached,
 )
 from .items_in_flight import ItemsInFlight
@@ -240,9 +241,11 @@ class StateService:
             store = served.store if policy is None else served.store.unretried
             return store.transact(writes)
 
-        await self._counted(
-            served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional, is_short=self.is_short)
-        )
+        attempts = retries.attempt(call, policy, is_conditional=is_conditional, is_short=self.is_short)
+        try:
+            await self._counted(served, "transaction", attempts)
+        except TransactionTooLargeError as error:
+            raise TooManyOperationsError(served.name, len(writes), error.limit) from error
 
     async def _write_one(self, operation: str, served: ServedStore, item: WriteItem, write: Write) -> None:
         if item.retry is None:

@@ -7,6 +7,7 @@
     ├── KitError                      a pluggable component answers the client itself
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
+    ├── TransactionTooLargeError      the store has just said how many operations it takes
     ├── UndecryptableError            the component's keys do not open the stored value
     ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
     │   ├── CircuitOpenError          a circuit breaker of a Resiliency is open: not worth another attempt yet
@@ -96,6 +97,7 @@ from .of_stores import (
     StoreRefusedError,
     StoreUnavailableError,
     TooFewReplicasError,
+    TransactionTooLargeError,
     UndecryptableError,
     is_unreached,
     unanswered,
@@ -145,6 +147,7 @@ __all__ = [
     "TooManyItemsError",
     "TooManyOperationsError",
     "TransactionFailedError",
+    "TransactionTooLargeError",
     "TransactionsNotSupportedError",
     "UndecryptableError",
     "UnknownActorOperationError",

@@ -41,6 +41,8 @@ class OperationFailedError(StateError):
 
     _reports_mismatches: ClassVar[bool] = True
     """Whether Dapr has a separate status for an ETag mismatch. If not, it answers as for any other failure."""
+    _passes_kit_errors_on: ClassVar[bool] = True
+    """Whether Dapr answers with the status of a `KitError`."""
 
     def __init__(
         self,
@@ -65,8 +67,7 @@ class OperationFailedError(StateError):
         if isinstance(gravest, OutcomeUnknownError):
             self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
         elif isinstance(gravest, KitError):
-            self.code = gravest.tag or code  # type: ignore[misc]
-            self.dapr_http_status, self.dapr_grpc_code = gravest.http_status, gravest.grpc_code
+            self.code, self.dapr_code = gravest.tag or code, code  # type: ignore[misc]
         elif isinstance(gravest, StoreUnavailableError):
             if is_partly_done:
                 self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
@@ -82,6 +83,9 @@ class OperationFailedError(StateError):
             if any(isinstance(error, InvalidETagError) for _, error in self.errors):
                 self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, InvalidETagError
             prefix = f"{kind.dapr_prefix}: "
+        elif self._passes_kit_errors_on and isinstance(gravest, KitError):
+            self.dapr_http_status, self.dapr_grpc_code = gravest.http_status, gravest.grpc_code
+            self.dapr_grpc_message = gravest.said
         if len(self.errors) > 1 or self.errors[0][1].dapr_text:
             self.dapr_message = shortened(f"{what}: {prefix}{joined_dapr_message(self.errors)}")
 
@@ -90,6 +94,7 @@ class TransactionFailedError(OperationFailedError):
     """A transaction failed in its store: nothing of it was written, unless that is unknown."""
 
     _reports_mismatches = False
+    _passes_kit_errors_on = False
 
     def __init__(self, code: str, what: str, error: StoreError):
         super().__init__(code, what, [("", error)])
@@ -109,7 +114,8 @@ class BulkGetFailedError(OperationFailedError):
 
     def __init__(self, what: str, key: str, error: StoreError):
         super().__init__("ERR_STATE_BULK_GET", what, [(key, error)])
-        self.dapr_grpc_code = GrpcCode.UNKNOWN
+        if not isinstance(error, KitError):
+            self.dapr_grpc_code = GrpcCode.UNKNOWN
         self.dapr_message = shortened(error.dapr_text or str(error))
 
 

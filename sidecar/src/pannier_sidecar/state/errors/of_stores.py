@@ -59,6 +59,19 @@ class NotSupportedError(StoreError):
     grpc_code = GrpcCode.FAILED_PRECONDITION
 
 
+class TransactionTooLargeError(StoreError):
+    """The store takes no more than `limit` operations in a transaction, which it knew only when it was asked; nothing
+    was written.
+    """
+
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+    def __init__(self, limit: int):
+        super().__init__(f"the store takes {limit} operations in a transaction")
+        self.limit = limit
+
+
 class UndecryptableError(StoreError):
     """The stored value is not one that the component's keys open: it says why, and what to change."""
 
@@ -120,14 +133,17 @@ def is_unreached(error: object) -> bool:
 
 class KitError(StoreError):
     """An error that a pluggable component made for the client, with its own status and code (dapr/kit, package
-    `errors`). `tag` is the code; empty: the operation's.
+    `errors`).
     """
 
-    def __init__(self, text: str, http_status: int, grpc_code: GrpcCode, tag: str = ""):
-        super().__init__(text)
+    def __init__(self, where: str, said: str, http_status: int, grpc_code: GrpcCode, tag: str = ""):
+        """`where` is the component and `said` its text; `tag` is the error's code, if it is not the operation's."""
+        super().__init__(f"{where} says: {said}")
+        self.said = said
         self.http_status = http_status  # type: ignore[misc]  # each has its own
         self.grpc_code = grpc_code  # type: ignore[misc]
         self.tag = tag
+        self.dapr_text = f"api error: code = {grpc_code.name_in_go} desc = {said}"
 
 
 class TooFewReplicasError(OutcomeUnknownError):

@@ -31,7 +31,6 @@ from .messages import (
     STATE,
     TRANSACTIONS,
     FeaturesResponse,
-    MultiMaxSizeResponse,
     ServerReflectionRequest,
     ServerReflectionResponse,
 )
@@ -47,7 +46,8 @@ if TYPE_CHECKING:
 INSTANCE_FIELD: Final = "x-component-instance"
 GET, SET, DELETE = f"/{STATE}/Get", f"/{STATE}/Set", f"/{STATE}/Delete"
 BULK_GET, PING, TRANSACT = f"/{STATE}/BulkGet", f"/{STATE}/Ping", f"/{TRANSACTIONS}/Transact"
-_INIT, _FEATURES, _MAX_SIZE = f"/{STATE}/Init", f"/{STATE}/Features", f"/{MAX_SIZE}/MultiMaxSize"
+MULTI_MAX_SIZE = f"/{MAX_SIZE}/MultiMaxSize"
+_INIT, _FEATURES = f"/{STATE}/Init", f"/{STATE}/Features"
 _REFLECTIONS: Final = tuple(
     f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha")
 )
@@ -67,8 +67,8 @@ class Abilities(NamedTuple):
     """What a component has said of itself."""
 
     features: frozenset[Feature] = frozenset()
-    max_transaction: int | None = None
-    """None: any number of operations."""
+    may_limit_transactions: bool = False
+    """Whether it can be asked how many operations a transaction may have."""
 
 
 class Client:
@@ -221,11 +221,7 @@ class Client:
         found = {_FEATURES_OF_DAPR[name] for name in features if name in _FEATURES_OF_DAPR}
         if TRANSACTIONS not in services:
             found.discard(Feature.TRANSACTIONAL)
-        maximum = 0
-        if Feature.TRANSACTIONAL in found and MAX_SIZE in services:
-            with suppress(NotSupportedError):
-                maximum = self._decoded(MultiMaxSizeResponse, await self._send(channel, _MAX_SIZE, b"")).max_size
-        return Abilities(frozenset(found), maximum if maximum > 0 else None)
+        return Abilities(frozenset(found), Feature.TRANSACTIONAL in found and MAX_SIZE in services)
 
     def _decoded(self, kind: type[_Answer], data: bytes) -> _Answer:
         try:

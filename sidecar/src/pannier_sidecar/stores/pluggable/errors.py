@@ -146,8 +146,8 @@ def _kit_error(
         if 400 <= int(status) <= 599:
             tag = fields.get("tag", "")
             is_word = tag.isascii() and tag.isprintable() and len(tag) <= _MAX_TAG_CHARS
-            said = f"{settings.where} says: {one_line(_without_secrets(text, settings))}"
-            return KitError(said, int(status), _grpc_code(code), tag if is_word else "")
+            said = one_line(_without_secrets(text, settings))
+            return KitError(settings.where, said, int(status), GrpcCode(code.value[0]), tag if is_word else "")
     return None
 
 
@@ -156,10 +156,3 @@ def _without_secrets(text: str, settings: PluggableSettings) -> str:
         if isinstance(value, Secret) and value:
             text = text.replace(value.reveal(), HIDDEN)
     return text
-
-
-def _grpc_code(code: StatusCode) -> GrpcCode:
-    try:
-        return GrpcCode(code.value[0])
-    except ValueError:
-        return GrpcCode.INTERNAL

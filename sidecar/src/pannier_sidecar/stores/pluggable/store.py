@@ -5,17 +5,20 @@ keep it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.protobuf import MalformedMessageError, decode
 from pannier_sidecar.state.errors import (
     ETagMismatchError,
     KeyRefusedError,
+    KitError,
     NotSupportedError,
     StoreError,
     StoreRefusedError,
     StoreUnavailableError,
+    TransactionTooLargeError,
 )
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.preconditions import exists_already, mismatch
@@ -24,7 +27,14 @@ from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue, or
 
 from . import client, errors, layout
 from .client import Abilities, Client
-from .messages import BulkGetRequest, BulkGetResponse, BulkStateItem, GetResponse, TransactionalStateRequest
+from .messages import (
+    BulkGetRequest,
+    BulkGetResponse,
+    BulkStateItem,
+    GetResponse,
+    MultiMaxSizeResponse,
+    TransactionalStateRequest,
+)
 from .proving import Proofs
 from .settings import read_settings
 
@@ -42,6 +52,13 @@ BULK_KEYS: Final = 1000
 _Answer = TypeVar("_Answer", bound="Struct")
 
 
+class _Limit(NamedTuple):
+    """How many operations a transaction may have, as the component said on a connection."""
+
+    connection: int = 0
+    operations: int | None = None
+
+
 class PluggableStore(Store):
     """State in a pluggable component. Its features are those that the component claims and serves."""
 
@@ -54,6 +71,8 @@ class PluggableStore(Store):
         self._opened: Client | None = None
         self._proofs = Proofs(self._settings.where, self.get)
         self._has_bulk_get = True
+        self._may_limit_transactions = False
+        self._limit = _Limit()
 
     async def _open(self, resources: AsyncExitStack) -> None:
         opened = Client(self._settings, self._begin)
@@ -74,7 +93,7 @@ class PluggableStore(Store):
     def _begin(self, abilities: Abilities) -> None:
         """Take what the component that has just been connected says of itself."""
         self.features = abilities.features  # type: ignore[misc]  # each component has its own
-        self.max_transaction = abilities.max_transaction
+        self._may_limit_transactions = abilities.may_limit_transactions
         self._has_bulk_get = True
         self._proofs.begin(abilities.features)
 
@@ -114,6 +133,8 @@ class PluggableStore(Store):
                 self._has_bulk_get = False
             except KeyRefusedError:
                 pass  # one by one, only those keys are refused
+            except KitError:
+                raise  # the component answers the whole call
             except StoreError as error:
                 return [{get.key: error for get in gets}]
         found: dict[str, StoredValue | StoreError | None] = {}
@@ -169,6 +190,9 @@ class PluggableStore(Store):
         connection = await self._client.open()
         if Feature.TRANSACTIONAL not in self.features:
             raise NotSupportedError(f"{self._settings.where} has no transactions")
+        limit = await self._largest_transaction(connection)
+        if limit is not None and len(writes) > limit:
+            raise TransactionTooLargeError(limit)
         operations = joined(writes)
         for write in operations:
             self._refuse_unkept(write)
@@ -177,6 +201,20 @@ class PluggableStore(Store):
             await self._send_together(operations, connection)
         except ETagMismatchError as error:
             raise await self._which_mismatches(operations, error) from error
+
+    async def _largest_transaction(self, connection: int) -> int | None:
+        """Return how many operations a transaction may have on the connection, None if any number.
+
+        As Dapr, ask before the first transaction and no earlier, since some components fail at this call although they
+        serve it; and take any failure for no limit.
+        """
+        if self._may_limit_transactions and self._limit.connection != connection:
+            found = 0
+            with suppress(StoreError):
+                answer = await self._client.call(client.MULTI_MAX_SIZE, on=connection)
+                found = self._decoded(MultiMaxSizeResponse, answer).max_size
+            self._limit = _Limit(connection, found if found > 0 else None)
+        return self._limit.operations if self._limit.connection == connection else None
 
     async def _write(self, write: Write) -> None:
         connection = await self._client.open()
