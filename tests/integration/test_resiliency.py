@@ -17,7 +17,7 @@ import grpc
 import pytest
 import yaml
 from servers.component_files import component
-from servers.grpc_calls import outcome, unary
+from servers.grpc_calls import ask, outcome, unary
 from servers.pannier_process import PATIENCE, Pannier
 from servers.redis_server import RedisServer, single
 from servers.threaded_proxy import ThreadedProxy
@@ -240,6 +240,10 @@ def test_policies_change_while_calls_go_on(serve: Any, tmp_path: Path) -> None:
                 put(resiliency(timeout=f"{n}0s", circuitBreaker={"interval": f"{n}s"}))
                 pannier.until(lambda n=n: sum(metrics(pannier, "dapr_resiliency_loaded").values()) == n + 1)  # type: ignore[misc]
             pannier.until(lambda: metrics(pannier, "dapr_resiliency_cb_state"))
+            assert pannier.err.count("resiliency brownout is in effect") == 5
+            assert json.loads(pannier.call("/v1.0/metadata")[1])["resiliencies"] == [{"name": "brownout"}]
+            described = ask(pannier.grpc_port(), DAPR, "GetMetadata")
+            assert [each.name for each in described.resiliencies] == ["brownout"]
             put(resiliency(timeout="1 s"))
             pannier.until_says("policies.yaml:8: spec.policies.timeouts.p: '1 s' is not a duration")
             assert metrics(pannier, "dapr_resiliency_cb_state")  # the earlier version stays

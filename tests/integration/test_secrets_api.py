@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from scenarios.http_client import HttpClient
 from servers.grpc_calls import ask, outcome
 from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, call
@@ -125,7 +126,14 @@ def test_what_is_not_there_is_answered_in_words(serve: Serve, subtests) -> None:
             if store == "env":  # as Dapr's store of this type
                 assert (found, json.loads(body)) == (200, {name: ""})
             else:
-                assert (found, json.loads(body)["message"][: len(message)]) == (in_dapr, message)
+                answer = json.loads(body)
+                assert (found, answer["message"][: len(message)]) == (in_dapr, message)
+                assert "details" not in answer
+                assert (status == 404) == answer["message"].endswith(f": secret {name} not found")
+    client = HttpClient(dapr.port())
+    advice = client.call("GET", "/v1.0/secrets/nothing/KEY").headers["pannier-advice"]
+    client.close()
+    assert advice == "write 'env', 'flat' or 'several'"
 
 
 def test_the_sidecars_own_variables_are_kept_back(serve: Serve, folder: Path) -> None:
@@ -155,7 +163,7 @@ def test_a_file_is_read_at_each_call_and_without_stores_there_are_no_secrets(ser
     alone = serve("dapr")
     status, body = alone.call("/v1.0/secrets/several/redis")
     answer = json.loads(body)
-    assert (status, answer["errorCode"]) == (500, "ERR_SECRET_STORES_NOT_CONFIGURED")
-    assert answer["message"] == "secret store is not configured"
+    assert status == 500
+    assert answer == {"errorCode": "ERR_SECRET_STORES_NOT_CONFIGURED", "message": "secret store is not configured"}
     refused = outcome(alone.grpc_port(), DAPR, "GetBulkSecret", store_name="env")
     assert refused == (grpc.StatusCode.FAILED_PRECONDITION, "secret store is not configured")

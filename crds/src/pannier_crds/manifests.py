@@ -70,7 +70,8 @@ class Document:
             return None if "spec" in self.manifest else "it has neither kind nor spec"
         kind = closest(self.kind, (KIND, _RESILIENCY)) if self.kind else KIND
         if self.is_configuration:
-            return f"a {_CONFIGURATION} takes effect by --config FILE"
+            which = f"{_CONFIGURATION} {quoted(self.name)}" if self.name else f"a {_CONFIGURATION}"
+            return f"{which} takes effect by --config FILE"
         if kind is None:
             return f"{quoted(self.kind)} is not a {KIND}"
         if isinstance(version, str) and closest(version, (API_VERSION,)) is None:

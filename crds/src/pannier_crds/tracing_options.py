@@ -117,12 +117,18 @@ def _read_otel(part: Part, remarks: list[Problem]) -> Otel | None:
 
 
 def _read_headers(part: Part, remarks: list[Problem]) -> Iterator[Header]:
-    """Read a list of names and values, as in a cluster, or the text `name=value,...`, as in Dapr's files."""
+    """Read a list of names and values, as in a cluster, a list of `name=value`, as in Dapr's files, or one text with
+    `name=value,...`.
+    """
     value = part.content.get("headers")
-    if isinstance(value, str):
-        for pair in filter(None, (each.strip() for each in value.split(","))):
+    pairs = value.split(",") if isinstance(value, str) else value
+    if pairs and isinstance(pairs, list | tuple) and isinstance(pairs[0], str):
+        for pair in part.texts("headers", "name=value") if pairs is value else pairs:
             name, _, given = pair.partition("=")
-            yield from _header(part, "headers", name.strip(), Secret(given.strip()))
+            if pair.strip():
+                yield from _header(part, "headers", name.strip(), Secret(given.strip()))
+        return
+    if isinstance(value, str):
         return
     for entry in part.parts("headers"):
         entry.refuse_misspelt(_HEADER_KEYS)

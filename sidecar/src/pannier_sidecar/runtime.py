@@ -123,6 +123,10 @@ class Runtime:
         components = [*self.served_components(), *self.secret_stores()]
         return [Description(each.name, each.type, each.version, self._capabilities_of(each)) for each in components]
 
+    def resiliencies_in_effect(self) -> list[str]:
+        """Return the names of the Resiliency objects whose policies count, as the metadata shows them."""
+        return [each.name for each in self.resiliencies() if each.state == "ready"]
+
     def _capabilities_of(self, component: ComponentStatus) -> list[str]:
         capabilities = list(component.capabilities)
         claim = _CLAIMED_BY_DAPR.get(component.type) if self.claims_as_dapr else None

@@ -80,6 +80,8 @@ def test_dapr_s_own_example_is_read():
     headers = (Header("api-key", Secret("letmein")), Header("x-b", Secret("2")))
     assert read.tracing.otel == Otel("otel.example.com:4317", "grpc", False, headers, 2.0)
     assert read.tracing.zipkin == "http://zipkin.default.svc.cluster.local:9411/api/v2/spans"
+    (listed,) = read_documents(PUBLISHED.replace('"api-key=letmein, x-b=2"', '["api-key=letmein", "x-b=2"]'))
+    assert listed.read_configuration().tracing.otel.headers == headers
     metrics = read.metrics
     assert (metrics.is_enabled, metrics.records_error_codes, metrics.buckets_ms) == (True, True, (1, 10, 100))
     assert (metrics.has_path_label, metrics.has_method_label) == (False, False)
@@ -226,6 +228,8 @@ def test_denied_components(denied, component, is_denied):
         ({"tracing": {"otel": {"endpointAddress": "a:4318"}}}, "spec.tracing.otel.protocol", "protocol: grpc for port"),
         ({"tracing": {"otel": {"protocol": "udp"}}}, "spec.tracing.otel.protocol", "write http or grpc"),
         ({"tracing": {"otel": {"headers": "Bearer letmein"}}}, "spec.tracing.otel.headers", "write name=value"),
+        ({"tracing": {"otel": {"headers": ["Bearer letmein"]}}}, "spec.tracing.otel.headers", "write name=value"),
+        ({"tracing": {"otel": {"headers": ["a=b", {"c": "d"}]}}}, "spec.tracing.otel.headers[1]", "write name=value"),
         ({"tracing": {"otel": {"timeout": "soon"}}}, "spec.tracing.otel.timeout", "write milliseconds"),
         ({"metrics": {"latencyDistributionBuckets": [5, 1]}}, "spec.metrics.latencyDistributionBuckets", "ascending"),
         ({"metrics": {"latencyDistributionBuckets": 5}}, "spec.metrics.latencyDistributionBuckets", "should be a list"),

@@ -112,6 +112,7 @@ def test_a_list_of_components_is_split_up() -> None:
     ("text", "reason"),
     [
         ("apiVersion: dapr.io/v1alpha1\nkind: Configuration", "a Configuration takes effect by --config FILE"),
+        ("kind: Configuration\nmetadata: {name: tracing}", "Configuration 'tracing' takes effect by --config FILE"),
         ("apiVersion: dapr.io/v2alpha1\nkind: Subscription", "'Subscription' is not a Component"),
         ("apiVersion: core.oam.dev/v1\nkind: Component", "a Component of 'core.oam.dev/v1' is not one of"),
         ('{"redis": {"password": "p"}}', "it has neither kind nor spec"),

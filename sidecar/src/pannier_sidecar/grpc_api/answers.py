@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..http2 import frames
 from ..http2.headers import literal
-from .status import percent_encoded
+from ..state.wording import ADVICE, percent_encoded
 
 if TYPE_CHECKING:
     from .status import StatusError
@@ -23,8 +23,6 @@ OK_TRAILERS: Final = frames.Prepared(
 NOT_GRPC_HEADERS: Final = frames.Prepared(
     frames.HEADERS, frames.END_HEADERS, literal(b":status", b"415") + literal(b"content-type", b"text/plain")
 )
-ADVICE: Final = b"pannier-advice"
-"""A trailer of Pannier's own: Dapr's messages and details leave no place for advice."""
 NO_TRAILERS: Final = frames.Prepared(frames.DATA, frames.END_STREAM, b"")
 
 

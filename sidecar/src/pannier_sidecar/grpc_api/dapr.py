@@ -217,6 +217,7 @@ class SidecarMethods:
             runtime.version,
             runtime.enabled_features,
             messages.ActorRuntime(_DISABLED, host_ready=False, placement=NO_PLACEMENT),
+            [messages.MetadataResiliency(name) for name in runtime.resiliencies_in_effect()],
         )
 
     async def set_metadata(self, request: messages.SetMetadataRequest) -> Struct:

@@ -228,6 +228,13 @@ class GetMetadataResponse(Struct, gc=False):
     runtime_version: Annotated[str, 8] = ""
     enabled_features: Annotated[list[str], 9] = []
     actor_runtime: Annotated[ActorRuntime | None, 10] = None
+    resiliencies: Annotated[list[MetadataResiliency], 15] = []
+
+
+class MetadataResiliency(Struct, gc=False):
+    """Of dapr.proto.runtime.v1."""
+
+    name: Annotated[str, 1] = ""
 
 
 class ActorRuntime(Struct, gc=False):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 from typing import TYPE_CHECKING
-from urllib import parse
 
 from ..protobuf import encode
 from ..state.errors import ApiNotAllowedError, EmptyKeyError, StoreNotFoundError
@@ -52,14 +51,6 @@ class StatusError(Exception):
         """An encoded google.rpc.Status, or nothing."""
         self.advice = advice
         """What to do, if the message does not say it."""
-
-
-def percent_encoded(text: str) -> bytes:
-    """Return a text as the trailer `grpc-message` carries it."""
-    return parse.quote_from_bytes(text.encode(), safe=_PLAIN).encode()
-
-
-_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 def failure(error: StateError) -> StatusError:

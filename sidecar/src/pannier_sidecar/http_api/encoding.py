@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..state.errors import IllegalKeyError, OperationFailedError
 from ..state.store import rfc3339
+from ..state.wording import ADVICE, percent_encoded
 from .messages import JSON, Answer
 
 if TYPE_CHECKING:
@@ -195,13 +196,17 @@ def error_answer(error: StateError, profile: Profile) -> Answer:
 
 
 def _answer_in_daprs_words(error: StateError) -> Answer:
-    """Return the answer that Dapr 1.18 gives, with the advice in a detail."""
+    """Return the answer that Dapr 1.18 gives, with the advice in a detail, or in a header if there can be none."""
     status = error.dapr_http_status or error.http_status
     message = error.message if error.dapr_message is None else error.dapr_message
     if isinstance(error, IllegalKeyError):  # Dapr wraps this error in another one, with the text that its log has
         message = _IN_DAPRS_LOG + message
-    details = UNSET if error.reason is None and not error.advice else _details(error, error.dapr_reason, error.advice)
     headers = retry_after(error) if error.retry_after is not None and status == 503 else ()
+    details: list[dict[str, Any]] | UnsetType = UNSET
+    if error.has_dapr_http_details and (error.reason is not None or error.advice):
+        details = _details(error, error.dapr_reason, error.advice)
+    elif error.advice:
+        headers += ((ADVICE, percent_encoded(error.advice)),)
     return Answer(
         status, msgspec.json.encode(ErrorBody(error.dapr_code or error.code, message, details)), JSON, headers
     )

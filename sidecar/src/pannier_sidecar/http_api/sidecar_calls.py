@@ -100,6 +100,7 @@ def _json(status: int, body: object) -> Answer:
 def describe(runtime: Runtime) -> dict[str, Any]:
     """Return the metadata of the sidecar in Dapr's format, with those of Dapr's fields that have a meaning here."""
     app = {"port": runtime.app_port or 0, "protocol": runtime.app_protocol, "channelAddress": "127.0.0.1"}
+    resiliencies = [{"name": name} for name in runtime.resiliencies_in_effect()]
     return {
         "id": runtime.app_id,
         "runtimeVersion": runtime.version,
@@ -108,4 +109,5 @@ def describe(runtime: Runtime) -> dict[str, Any]:
         "extended": {"daprRuntimeVersion": runtime.version, **runtime.attributes},
         "appConnectionProperties": app,
         "actorRuntime": {"runtimeStatus": "DISABLED", "hostReady": False, "placement": NO_PLACEMENT},
+        **({"resiliencies": resiliencies} if resiliencies else {}),
     }

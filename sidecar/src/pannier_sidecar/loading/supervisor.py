@@ -236,6 +236,7 @@ class StoreSupervisor:
         for parsed in self._plan.resiliencies:
             if parsed.resiliency not in [earlier.resiliency for earlier in before]:
                 self._observer.resiliency_loaded(parsed.resiliency.name, parsed.resiliency.namespace or "")
+                log.info("resiliency %s is in effect", parsed.resiliency.name)
         if self._watch is not None:
             self._watch.also_watch(self._plan.secret_files)
 

@@ -1,8 +1,9 @@
-"""Joins several errors into one text, and limits its length."""
+"""Joins several errors into one text, limits its length, and writes a text so that a header may carry it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,6 +13,16 @@ MAX_MESSAGE_CHARS: Final = 4096
 MAX_KEY_CHARS: Final = 200
 MAX_ERRORS: Final = 20
 """Number of errors that a message lists, if several items failed."""
+
+
+ADVICE: Final = b"pannier-advice"
+"""A header (of gRPC a trailer) of Pannier's own, where Dapr's message and details leave no place for advice."""
+_PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+
+def percent_encoded(text: str) -> bytes:
+    """Return a text as gRPC's `grpc-message` carries it."""
+    return parse.quote_from_bytes(text.encode(), safe=_PLAIN).encode()
 
 
 def shortened(text: str, maximum: int = MAX_MESSAGE_CHARS) -> str:

@@ -57,7 +57,9 @@ def test_several_folders_are_read_one_after_the_other(folder, tmp_path):
 def test_other_kinds_are_skipped_with_their_line(folder):
     folder.write("c.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec: {}\n")
     reading = read(folder.path)
-    assert [(left.line, left.why) for left in reading.skipped] == [(2, "a Configuration takes effect by --config FILE")]
+    assert [(left.line, left.why) for left in reading.skipped] == [
+        (2, "Configuration 'c' takes effect by --config FILE")
+    ]
     assert not reading.invalid
 
 

@@ -38,6 +38,8 @@ class StateError(Exception):
     """The message in profile `dapr`, where it differs."""
     dapr_grpc_message: str | None = None
     """The message over gRPC in profile `dapr`, where it differs from `dapr_message`."""
+    has_dapr_http_details: bool = True
+    """Whether Dapr's answer over HTTP may have details."""
     has_dapr_grpc_details: bool = True
     """Whether Dapr's answer over gRPC has details."""
     info: Mapping[str, str] | None = None

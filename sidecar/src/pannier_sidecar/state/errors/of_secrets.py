@@ -6,50 +6,53 @@ from .codes import GrpcCode
 from .of_calls import StateError
 
 
-class SecretStoresNotConfiguredError(StateError):
+class _SecretError(StateError):
+    """Dapr's answers about secrets have no details."""
+
+    has_dapr_http_details = False
+    has_dapr_grpc_details = False
+
+
+class SecretStoresNotConfiguredError(_SecretError):
     """The app sees no secret store at all."""
 
     code = "ERR_SECRET_STORES_NOT_CONFIGURED"
     http_status = 400
     dapr_http_status = 500
     grpc_code = GrpcCode.FAILED_PRECONDITION
-    has_dapr_grpc_details = False
 
     def __init__(self, advice: str) -> None:
         super().__init__("secret store is not configured", advice)
 
 
-class SecretStoreNotFoundError(StateError):
+class SecretStoreNotFoundError(_SecretError):
     """The app sees no secret store of this name."""
 
     code = "ERR_SECRET_STORE_NOT_FOUND"
     http_status = 400
     dapr_http_status = 401  # so that SDKs written against Dapr see the status that they know
     grpc_code = GrpcCode.INVALID_ARGUMENT
-    has_dapr_grpc_details = False
 
     def __init__(self, store: str, advice: str) -> None:
         super().__init__(f"failed finding secret store with key {store}", advice)
 
 
-class SecretDeniedError(StateError):
+class SecretDeniedError(_SecretError):
     """The Configuration does not let the app read this secret."""
 
     code = "ERR_PERMISSION_DENIED"
     http_status = 403
     grpc_code = GrpcCode.PERMISSION_DENIED
-    has_dapr_grpc_details = False
 
     def __init__(self, store: str, name: str) -> None:
         what = f'access denied by policy to get "{name}" from "{store}"'
         super().__init__(what, "spec.secrets.scopes of the sidecar's Configuration says which secrets may be read")
 
 
-class SecretFailedError(StateError):
+class SecretFailedError(_SecretError):
     """A secret store could not answer; `why` is in Pannier's words."""
 
     code = "ERR_SECRET_GET"
-    has_dapr_grpc_details = False
 
     def __init__(self, store: str, name: str | None, why: str) -> None:
         """Report a failed read of one secret, or of all if `name` is None."""
@@ -64,6 +67,13 @@ class SecretNotFoundError(SecretFailedError):
     dapr_http_status = 500
     grpc_code = GrpcCode.NOT_FOUND
     dapr_grpc_code = GrpcCode.INTERNAL
+
+    def __init__(self, store: str, name: str | None, why: str) -> None:
+        super().__init__(store, name, why)
+        if name is not None:
+            self.dapr_message = (
+                f"failed getting secret with key {name} from secret store {store}: secret {name} not found"
+            )
 
 
 class SecretStoreUnavailableError(SecretFailedError):
