@@ -1,4 +1,7 @@
-"""Real PostgreSQL servers on free ports of the loopback interface, from Debian's packages."""
+"""Real PostgreSQL servers on free ports of the loopback interface, from Debian's packages.
+
+They stand in for CockroachDB too, whose terms do not let it be installed here: with a function that CockroachDB has.
+"""
 
 from __future__ import annotations
 
@@ -185,11 +188,21 @@ async def locked(server: PostgreSQLServer) -> AsyncIterator[None]:
         await connection.close()
 
 
-def _serving(read: str) -> Callable[[Path], AbstractContextManager[Server]]:
+UNIQUE_ROWID = (
+    "CREATE SEQUENCE IF NOT EXISTS rowids START 900000000000000000;"
+    "CREATE OR REPLACE FUNCTION unique_rowid() RETURNS int8 LANGUAGE sql VOLATILE AS $$ SELECT nextval('rowids') $$"
+)
+"""CockroachDB's function: a number that no other call ever gets."""
+
+
+def _serving(read: str, more: str = "") -> Callable[[Path], AbstractContextManager[Server]]:
     @contextmanager
     def serve(folder: Path) -> Iterator[Server]:
         with running(folder) as server:
-            yield Server(server.settings, f"PostgreSQL {server.version}", partial(_stored, server, read))
+            if more:
+                server.sql(more)
+            version = f"PostgreSQL {server.version}{' for CockroachDB' if more else ''}"
+            yield Server(server.settings, version, partial(_stored, server, read))
 
     return serve
 
@@ -207,6 +220,8 @@ _SHARED: dict[str, Any] = {
     "model_runs": 10,
 }
 
+_COCKROACHDB = {**_SHARED, "store_type": "state.cockroachdb"}
+
 _PROXY_SETUP = ProxySetup(
     as_address("connectionString", f"postgresql://{SUPERUSER}@127.0.0.1:{{}}/postgres"),
     last_port("connectionString"),
@@ -222,6 +237,24 @@ DATABASES = (
         has_numbers_for_etags=False,
         proxy_setup=_PROXY_SETUP,
         **_SHARED,
+    ),
+    Database(
+        "cockroachdb",
+        "CockroachDB",
+        serve=_serving(_OF_JSON, UNIQUE_ROWID),
+        made_by="emulator",
+        proxy_setup=_PROXY_SETUP,
+        **_COCKROACHDB,
+    ),
+    Database(
+        "cockroachdb-v2",
+        "CockroachDB",
+        serve=_serving("value", UNIQUE_ROWID),
+        store_version="v2",
+        made_by="emulator",
+        has_numbers_for_etags=False,
+        proxy_setup=_PROXY_SETUP,
+        **_COCKROACHDB,
     ),
 )
 

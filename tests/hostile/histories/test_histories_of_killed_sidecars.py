@@ -18,8 +18,8 @@ from pannier_sidecar.state.store import Feature
 
 Promise = Callable[..., None]
 SHARED = (
-    "sqlite", "redis", "postgresql", "postgresql-v2", "memcached", "mongodb", "mysql", "dynamodb", "etcd",
-    "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable", "blobstorage",
+    "sqlite", "redis", "postgresql", "postgresql-v2", "cockroachdb", "memcached", "mongodb", "mysql", "dynamodb",
+    "etcd", "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable", "blobstorage",
     "tablestorage",
 )  # fmt: skip
 SOME = 20

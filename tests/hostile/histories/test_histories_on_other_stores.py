@@ -24,6 +24,8 @@ from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
 OTHERS = (
+    "cockroachdb",
+    "cockroachdb-v2",
     "mongodb",
     "mysql",
     "dynamodb",

@@ -64,6 +64,7 @@ WAYS: Final = {
 BASES: Final[dict[str, dict[str, str]]] = {
     "state.redis": {"redisHost": "127.0.0.1:1", "dialTimeout": "500ms"},
     "state.postgresql": {"connectionString": "host=127.0.0.1 port=1 user=u", "timeout": "1s"},
+    "state.cockroachdb": {"connectionString": "host=127.0.0.1 port=1 user=u", "timeout": "1s"},
     "state.memcached": {"hosts": "127.0.0.1:1", "timeout": "500ms"},
     "state.mongodb": {"host": "127.0.0.1:1", "operationTimeout": "500ms"},
     "state.mysql": {"connectionString": "u@tcp(127.0.0.1:1)/", "timeout": "1s"},

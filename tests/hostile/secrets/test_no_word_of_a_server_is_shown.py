@@ -83,6 +83,10 @@ STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
         postgresql,
         lambda at: {"connectionString": Secret(f"postgresql://u:{CANARY}@{at}/d?sslmode=prefer"), "timeout": 1.0},
     ),
+    "state.cockroachdb": (
+        postgresql,
+        lambda at: {"connectionString": Secret(f"postgresql://u:{CANARY}@{at}/d?sslmode=prefer"), "timeout": 1.0},
+    ),
     "state.mongodb": (
         nonsense,
         lambda at: {"connectionString": Secret(f"mongodb://u:{CANARY}@{at}/"), "operationTimeout": 1.0},

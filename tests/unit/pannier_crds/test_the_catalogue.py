@@ -158,3 +158,11 @@ def test_looking_at_components_needs_no_yaml_and_loads_no_type_that_is_not_asked
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
+
+
+def test_cockroachdb_has_the_defaults_of_postgresql_because_one_store_reads_both() -> None:
+    assert catalogue.defaults("state.cockroachdb") == {
+        name: default
+        for name, default in catalogue.defaults("state.postgresql").items()
+        if name in catalogue.defaults("state.cockroachdb")
+    }

@@ -18,6 +18,7 @@ MODULES: Final = {
     "state.mysql": "mysql",
     "state.postgresql": "postgresql",
     "state.postgres": "postgresql",
+    "state.cockroachdb": "postgresql",
     "state.redis": "redis",
     "state.sqlite": "sqlite",
     "state.sqlite3": "sqlite",

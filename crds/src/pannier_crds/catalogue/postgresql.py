@@ -1,4 +1,4 @@
-"""`state.postgresql`: rows of a table, in the layouts of Dapr's two versions of it."""
+"""`state.postgresql` and `state.cockroachdb`: rows of a table, in the layouts of Dapr's two versions of it."""
 
 from __future__ import annotations
 
@@ -73,6 +73,25 @@ _TOKENS: Final = (
 )
 
 
+_TABLE_PREFIX_FIELD: Final = Field(
+    "tablePrefix",
+    description="Beginning of the name of the table that holds the state; 'state' follows",
+    form=_TABLE_PREFIX,
+    places_data=True,
+)
+_NO_TABLE_NAME: Final = Field("tableName", ignored="version v2 names its table by tablePrefix")
+_PASSWORD_INSTEAD: Final = (
+    "CockroachDB takes no tokens of Azure or AWS",
+    "take this field out and write user and password, or a connectionString that has them",
+)
+_REFUSED_BY_COCKROACHDB: Final = (
+    Field("useAzureAD", "boolean", refused=_PASSWORD_INSTEAD),
+    Field("useAWSIAM", "boolean", refused=_PASSWORD_INSTEAD),
+)
+"""Dapr hands them on in version 2, because its code is that of PostgreSQL."""
+_FEATURES: Final = ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE")
+
+
 def _has_an_address(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     if given.isdisjoint({"connectionString", "host", "hostaddr"}):
         yield error("spec.metadata", "connectionString is missing", "add connectionString, or host, database and user")
@@ -83,7 +102,7 @@ TYPES: Final = (
         "state.postgresql",
         title="PostgreSQL",
         aliases=("state.postgres",),
-        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        features=_FEATURES,
         fields=(
             *_ADDRESS,
             state_table(_TABLE),
@@ -99,20 +118,44 @@ TYPES: Final = (
         title="PostgreSQL, version 2",
         versions=("v2",),
         aliases=("state.postgres",),
-        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        features=_FEATURES,
         fields=(
             *_ADDRESS,
-            Field(
-                "tablePrefix",
-                description="Beginning of the name of the table that holds the state; 'state' follows",
-                form=_TABLE_PREFIX,
-                places_data=True,
-            ),
+            _TABLE_PREFIX_FIELD,
             _METADATA_TABLE,
             *_TIMEOUTS_AND_CONNECTIONS,
             *every_state_store.FIELDS,
-            Field("tableName", ignored="version v2 names its table by tablePrefix"),
+            _NO_TABLE_NAME,
             *_TOKENS,
+        ),
+        rules=(_has_an_address,),
+    ),
+    ComponentType(
+        "state.cockroachdb",
+        title="CockroachDB",
+        features=_FEATURES,
+        fields=(
+            *_ADDRESS,
+            state_table(_TABLE),
+            _METADATA_TABLE,
+            *_TIMEOUTS_AND_CONNECTIONS,
+            *every_state_store.FIELDS,
+        ),
+        rules=(_has_an_address, tables_differ),
+    ),
+    ComponentType(
+        "state.cockroachdb",
+        title="CockroachDB, version 2",
+        versions=("v2",),
+        features=_FEATURES,
+        fields=(
+            *_ADDRESS,
+            _TABLE_PREFIX_FIELD,
+            _METADATA_TABLE,
+            *_TIMEOUTS_AND_CONNECTIONS,
+            *every_state_store.FIELDS,
+            _NO_TABLE_NAME,
+            *_REFUSED_BY_COCKROACHDB,
         ),
         rules=(_has_an_address,),
     ),

@@ -164,7 +164,8 @@ class ConnectionPool(ABC, Generic[Pooled]):
                             raise answers.too_large(self._where) from error
                         if is_unknown or not self._is_worth_repeating(error, attempt):
                             raise self._errors.translate(error, self._where, is_unknown=is_unknown) from error
-                        await asyncio.sleep(uniform(0, 0.01) * attempt)
+                        is_sent = False  # what was sent was certainly not carried out
+                        await asyncio.sleep(self._pause(attempt))
                     except BaseException:
                         self._abandon(connection)
                         raise
@@ -377,6 +378,10 @@ class ConnectionPool(ABC, Generic[Pooled]):
 
     def _closed(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"the store over {self._where} is closed")
+
+    def _pause(self, attempt: int) -> float:
+        """Return how many seconds pass between an attempt, the first one being 1, and the next one."""
+        return uniform(0, 0.01) * attempt
 
     def _is_worth_repeating(self, error: Exception, attempt: int) -> bool:
         """Return whether a call that was certainly not carried out may succeed on another connection, or later."""

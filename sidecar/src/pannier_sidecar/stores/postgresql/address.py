@@ -58,7 +58,7 @@ class Address:
     url: Secret
     """The URL as the client library takes it."""
     where: str
-    """The server, for messages."""
+    """The server and the database, for messages."""
     connect_timeout: float | None = None
     """Seconds; None: as long as any call may take."""
     size: int | None = None
@@ -79,7 +79,7 @@ def read_address(connection_string: object, fields: Mapping[str, object]) -> Add
     shown_host = _shown_host(parameters, connection_string, fields)
     database = fields.get("database")
     shown_database = f", database {shown(database, 'database')}" if database else ""
-    return _address(parameters, f"PostgreSQL at {shown_host}{shown_database}")
+    return _address(parameters, f"{shown_host}{shown_database}")
 
 
 def _shown_host(parameters: Mapping[str, str], connection_string: object, fields: Mapping[str, object]) -> str:

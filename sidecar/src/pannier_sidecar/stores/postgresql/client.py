@@ -27,6 +27,7 @@ class Pool(ConnectionPool[Connection]):
     _errors: ClassVar[ErrorMeanings] = errors
     _answered = PostgresError
     _parting_s = 1.0  # lets requests to cancel reach the server
+    _in_doubt: ClassVar[frozenset[str]] = errors.OUTCOME_UNKNOWN
     _names_no_statements = False
     """Whether a prepared statement was missing: a pooler gives each call another of the server's connections."""
 
@@ -37,7 +38,7 @@ class Pool(ConnectionPool[Connection]):
         return connection
 
     def _may_have_happened(self, error: Exception, connection: Connection) -> bool:
-        return errors.may_have_happened(error, connection.is_direct)
+        return errors.may_have_happened(error, connection.is_direct, self._in_doubt)
 
     def _is_passing(self, error: Exception) -> bool:
         return errors.was_undone(error) or errors.is_about_a_statement(error)

@@ -36,7 +36,7 @@ _FATAL: Final = ("FATAL", "PANIC")
 _UNDONE: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _MISSING: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """A prepared statement is missing, or exists already: a pooler has used another connection of the server."""
-_OUTCOME_UNKNOWN: Final = frozenset({"08007", "40003"})
+OUTCOME_UNKNOWN: Final = frozenset({"08007", "40003"})
 """Codes with which PostgreSQL itself reports that it does not know the outcome of a transaction."""
 _ENDED: Final = frozenset({"57P01", "57P05", "25P03"})
 """The server ended the connection: it undid what was in flight, and began nothing more."""
@@ -62,10 +62,11 @@ _REFUSALS: Final = {
     "42P01": "has lost its table; open the store again to have it made",
     "42501": "gives this user too few rights; GRANT SELECT, INSERT, UPDATE, DELETE on both tables",
     "53100": "has no room left on its disk; free some",
-    "54000": "can't hold a value that is too large: the limit is 1 GB, 255 MB in version v1",
+    "54000": "can't hold a value that is too large: the limit is 1 GB, 255 MB in version v1; CockroachDB's is 16 MiB",
 }
 _PASSING: Final = {
     "25006": "takes no writes now: it is a standby; write all hosts, and target_session_attrs=read-write",
+    "40003": "lost sight of the transaction before its end, and so undid it",
     "40001": "has too many writes of the same keys",
     "40P01": "has too many writes of the same keys",
     "53200": "is out of memory",
@@ -73,6 +74,8 @@ _PASSING: Final = {
     "55P03": "waited too long for a lock",
     "57014": "gave the call up after its own statement_timeout",
     "57P03": "is starting up or ending",
+    "58C00": "can't reach some of its data now",
+    "58C01": "has lost a connection between its nodes",
 }
 
 
@@ -117,15 +120,16 @@ def is_no_primary(error: BaseException) -> bool:
     return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
 
 
-def may_have_happened(error: BaseException, is_direct: bool) -> bool:
+def may_have_happened(error: BaseException, is_direct: bool, in_doubt: frozenset[str]) -> bool:
     """Return whether a write that was sent may have happened in spite of an error.
 
     `is_direct`: PostgreSQL itself reports it. A pooler that closes a connection may not know the state of its server.
+    `in_doubt`: the codes with which the database says that it does not know the outcome.
     """
     cause = _server_error(error)
     if not isinstance(cause, asyncpg.PostgresError):
         return is_lost(cause)
-    if cause.sqlstate in _OUTCOME_UNKNOWN:
+    if cause.sqlstate in in_doubt:
         return True
     if cause.sqlstate in _ENDED:
         # A pooler sends these codes about itself too, but names no function of PostgreSQL.
@@ -154,6 +158,8 @@ def _translate(error: BaseException, where: object, is_unknown: bool) -> StoreEr
     if isinstance(error, StoreError):
         return error
     if is_unknown:
+        if isinstance(error, asyncpg.PostgresError) and not is_lost(error):
+            return OutcomeUnknownError(f"{where} can't say whether the write happened ({error.sqlstate})")
         return OutcomeUnknownError(f"the connection to {where} was lost before it answered")
     if isinstance(error, TimeoutError):
         return StoreUnavailableError(f"{where} did not answer in time")

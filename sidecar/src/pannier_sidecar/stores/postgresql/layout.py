@@ -24,8 +24,8 @@ class Layout(ABC):
     etag: ClassVar[str]
     """The column that changes with every write."""
     etag_type: ClassVar[str]
-    renewal: ClassVar[str]
-    """What an update sets beside the values, so that the row has a new ETag; empty if PostgreSQL changes it itself."""
+    new_etag: ClassVar[str]
+    """The expression that makes a new ETag; empty if PostgreSQL changes the column itself."""
     expires: ClassVar[str]
     updated: ClassVar[str]
     values: ClassVar[Mapping[str, str]]
@@ -40,9 +40,13 @@ class Layout(ABC):
     parameters: ClassVar[int]
     """How many parameters there are for many rows."""
     definition: ClassVar[str]
-    """What creates the table; `{table}` is its name."""
+    """What creates the table, in statements that end with a semicolon; `{table}` is its name, `{index}` may be that
+    of its index.
+    """
     level: ClassVar[int]
-    """How many of Dapr's migrations `definition` includes. Dapr makes later ones itself, which does no harm."""
+    """How many of Dapr's migrations `definition` includes; 0: Dapr does not note them. Dapr makes later ones itself,
+    which does no harm.
+    """
 
     @abstractmethod
     def encoded(self, value: bytes) -> tuple[Any, ...]:
@@ -71,7 +75,7 @@ class BytesLayout(Layout):
     advice = "version: v1, or a tablePrefix to have another table"
     etag = "etag"
     etag_type = "uuid"
-    renewal = ", etag = gen_random_uuid()"
+    new_etag = "gen_random_uuid()"
     expires = "expires_at"
     updated = "updated_at"
     values: ClassVar = {"value": "bytea"}
@@ -110,9 +114,11 @@ class JsonLayout(Layout):
 
     version = "v1"
     advice = "version: v2, or another tableName"
+    kept: ClassVar = re.compile(rb'-?[1-9][0-9]{0,99}|0|true|false|null|"[^"\\\x00-\x1f]*"')
+    """Whole numbers, words, and strings without escapes: values that jsonb returns byte for byte."""
     etag = "xmin"
     etag_type = "xid"
-    renewal = ""
+    new_etag = ""
     expires = "expiredate"
     updated = "updatedate"
     values: ClassVar = {"value": "jsonb", "isbinary": "boolean"}
@@ -131,7 +137,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 );"""
 
     def encoded(self, value: bytes) -> tuple[Any, ...]:
-        if _KEPT_BY_JSONB.fullmatch(value):
+        if self.kept.fullmatch(value):
             try:
                 return value.decode(), False
             except UnicodeDecodeError:
@@ -162,8 +168,6 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _XID: Final = re.compile(r"(?a:0|[1-9]\d{0,9})")
-# Whole numbers, words, and strings without escapes: values that jsonb returns byte for byte.
-_KEPT_BY_JSONB: Final = re.compile(rb'-?[1-9][0-9]{0,99}|0|true|false|null|"[^"\\\x00-\x1f]*"')
 
 
 def _whole_seconds(expires: float | None) -> int | None:

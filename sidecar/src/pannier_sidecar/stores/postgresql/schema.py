@@ -9,6 +9,8 @@ import asyncpg
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .connection import Connection
     from .layout import Layout
     from .settings import PostgreSQLSettings
@@ -21,7 +23,7 @@ CREATE TABLE IF NOT EXISTS {metadata} (
 _LEVEL: Final = (
     "INSERT INTO {metadata} (key, value) VALUES ('{key}', '{level}') ON CONFLICT (key) DO UPDATE SET value = '{level}';"
 )
-_COLUMNS: Final = """
+COLUMNS: Final = """
 SELECT attname, replace(format_type(atttypid, atttypmod), '"', '') FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
 # The collations of the key column and of its unique indexes. JSON is used because collisdeterministic is missing before
@@ -67,8 +69,10 @@ class Tables(NamedTuple):
 class Schema:
     """The two tables of a component."""
 
-    def __init__(self, settings: PostgreSQLSettings, layout: Layout):
+    def __init__(self, settings: PostgreSQLSettings, layout: Layout, where: str):
+        """`where` is how messages call the server."""
         self._settings = settings
+        self._where = where
         self._layout = layout
         of_version = "" if layout.version == "v1" else f"-state-{layout.version}-{settings.table_prefix}"
         self._level_key = f"migrations{of_version}"
@@ -99,48 +103,66 @@ class Schema:
 
     async def _is_there(self, connection: Connection, tables: Tables) -> bool:
         layout = self._layout
-        found = dict(await connection.fetch(_COLUMNS, tables.state))
+        found = dict(await connection.fetch(COLUMNS, tables.state))
         wanted = {"key": "text", layout.expires: "timestamp with time zone", **layout.values}
+        if layout.new_etag:
+            wanted[layout.etag] = layout.etag_type
         for name, own in wanted.items() if found else ():
             if found.get(name) != own:
                 raise StoreRefusedError(
                     f"table {self._settings.shown_table} is none of version {layout.version}: its column {name} is "
                     f"{found.get(name, 'missing')}, not {own}; write {layout.advice}"
                 )
-        if found and await connection.fetch(_NONDETERMINISTIC_COLLATIONS, tables.state):
+        if found and await self._takes_keys_for_the_same(connection, tables):
             raise StoreRefusedError(
                 f"table {self._settings.shown_table} takes different keys for the same, because its column key has a "
                 "collation that is not deterministic, or a unique index with one; have its owner drop that index and "
                 'run ALTER TABLE ... ALTER COLUMN key TYPE text COLLATE "C"'
             )
-        return bool(found) and bool(await connection.fetch(_COLUMNS, tables.metadata))
+        return bool(found) and bool(await connection.fetch(COLUMNS, tables.metadata))
+
+    async def _takes_keys_for_the_same(self, connection: Connection, tables: Tables) -> bool:
+        return bool(await connection.fetch(_NONDETERMINISTIC_COLLATIONS, tables.state))
 
     async def _make(self, connection: Connection, tables: Tables) -> None:
-        script = _MAKE.format(
-            metadata_table=_METADATA_TABLE.format(metadata=tables.metadata),
-            metadata=tables.metadata,
-            table=tables.state.replace("'", "''"),
-            state_table=self._layout.definition.format(table=tables.state),
-            level=self._level(tables),
-        )
         try:
-            await connection.run(script)
+            for script in self._scripts(tables):
+                await connection.run(script)
         except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
             raise StoreRefusedError(self._advice(error, tables)) from error
 
+    def _scripts(self, tables: Tables) -> Sequence[str]:
+        """Return what makes the tables, each part in a transaction of its own."""
+        metadata_table, state_table, level = self._definitions(tables)
+        script = _MAKE.format(
+            metadata_table=metadata_table,
+            metadata=tables.metadata,
+            table=tables.state.replace("'", "''"),
+            state_table=state_table,
+            level=level,
+        )
+        return (script,)
+
+    def _definitions(self, tables: Tables) -> tuple[str, str, str]:
+        """Return what makes the metadata table, what makes the state table, and what notes its version."""
+        metadata_table = _METADATA_TABLE.format(metadata=tables.metadata)
+        index = tables.state.rpartition('."')[2].strip('"')
+        state_table = self._layout.definition.format(table=tables.state, index=f'"{index}_{self._layout.expires}_idx"')
+        return metadata_table, state_table, self._level(tables)
+
     def _level(self, tables: Tables) -> str:
+        if not self._layout.level:
+            return ""
         return _LEVEL.format(metadata=tables.metadata, key=self._level_key, level=self._layout.level)
 
     def _advice(self, error: Exception, tables: Tables) -> str:
         if self._settings.hides_tables:
             tables = Tables("TABLE", "METADATA_TABLE")
         statements = (
-            _METADATA_TABLE.format(metadata=tables.metadata),
-            self._layout.definition.format(table=tables.state),
-            self._level(tables),
+            *self._definitions(tables),
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables.state}, {tables.metadata} TO ...;",
         )
         return (
-            f"{self._settings.address.where} does not let this user make the tables; "
+            f"{self._where} does not let this user make the tables; "
             f"have somebody run, with the user's name at the end: {' '.join(' '.join(statements).split())}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,28 +13,34 @@ if TYPE_CHECKING:
 class Statements:
     """All statements. `$1` is a name, or an array of names; each attribute's docstring lists the further parameters."""
 
+    # Not `expires IS NULL OR ...`, for which PostgreSQL may use the index on expiry: without statistics it expects
+    # that almost no rows match, and would read all that do to find a few keys.
+    _alive: ClassVar[str] = "coalesce({}, 'infinity') > now()"
+    """Whether a row has not expired yet; `{}` is the column of its expiry."""
+    _has_prefix: ClassVar[str] = "starts_with(key, $1)"
+
     def __init__(self, table: str, layout: Layout):
         """`table` is quoted and may have a schema."""
         columns = ", ".join(layout.values)
         read = f"{columns}, {layout.etag}, date_part('epoch', {layout.expires})"
-        # Not `expires IS NULL OR ...`, for which PostgreSQL may use the index on expiry: without statistics it expects
-        # that almost no rows match, and would read all that do to find a few keys.
-        alive = f"coalesce({layout.expires}, 'infinity') > now()"
+        alive = self._alive.format(layout.expires)
         etag = 3 + len(layout.values)
         changed = "".join(f", {column} = EXCLUDED.{column}" for column in (*layout.values, layout.expires))
-        into = f"INSERT INTO {table} AS present (key, {layout.expires}, {columns})"
-        over = f"ON CONFLICT (key) DO UPDATE SET {layout.updated} = now(){changed}{layout.renewal}"
+        etag_column, new_etag = (f", {layout.etag}", f", {layout.new_etag}") if layout.new_etag else ("", "")
+        renewal = f", {layout.etag} = {layout.new_etag}" if layout.new_etag else ""
+        into = f"INSERT INTO {table} AS present (key, {layout.expires}, {columns}{etag_column})"
+        over = f"ON CONFLICT (key) DO UPDATE SET {layout.updated} = now(){changed}{renewal}"
         own = "".join(f", {column} = ${number}" for number, column in enumerate(layout.values, 3))
         absent = f"WHERE present.{layout.expires} <= now()"
-        one = f"{into} VALUES ($1, {_EXPIRY.format('$2::int4')}, {_values(layout)})"
-        many = f"{into} SELECT name, {_EXPIRY.format('ttl::int4')}, {layout.row} FROM {_given(layout.given)}"
+        one = f"{into} VALUES ($1, {EXPIRY.format('$2::int4')}, {_values(layout)}{new_etag})"
+        many = f"{into} SELECT name, {EXPIRY.format('ttl::int4')}, {layout.row}{new_etag} FROM {given(layout.given)}"
         expected = {"expected": f"${layout.parameters + 1}"}
         new = ", ".join(f"new_{column}" for column in layout.values)
         set_new = "".join(f", {column} = new_{column}" for column in layout.values)
 
         self.read = f"SELECT {read} FROM {table} WHERE key = $1 AND {alive}"
         self.read_many = (
-            f"SELECT found.* FROM {_given({'name': '$1'})} CROSS JOIN LATERAL "
+            f"SELECT found.* FROM {given({'name': '$1'})} CROSS JOIN LATERAL "
             f"(SELECT {read}, key FROM {table} WHERE key = name AND {alive} LIMIT 1) AS found"
         )
         """Looks each name up in the index. With `key = ANY($1)`, a plan that was made while the table was small would
@@ -45,8 +51,8 @@ class Statements:
         self.create = f"{one} {over} {absent}"
         """TTL, values; writes a row only if there is none, or an expired one."""
         self.replace = (
-            f"UPDATE {table} SET {layout.updated} = now(), {layout.expires} = {_EXPIRY.format('$2::int4')}"
-            f"{own}{layout.renewal} WHERE key = $1 AND {layout.etag} = ${etag}::{layout.etag_type} AND {alive}"
+            f"UPDATE {table} SET {layout.updated} = now(), {layout.expires} = {EXPIRY.format('$2::int4')}"
+            f"{own}{renewal} WHERE key = $1 AND {layout.etag} = ${etag}::{layout.etag_type} AND {alive}"
         )
         """TTL, values, ETag."""
         self.delete = f"DELETE FROM {table} WHERE key = $1"
@@ -58,8 +64,8 @@ class Statements:
         self.create_many = f"{many} {over} {absent} RETURNING key"
         self.replace_many = (
             f"UPDATE {table} AS present SET {layout.updated} = now(), {layout.expires} = new_expiry{set_new}"
-            f"{layout.renewal} FROM (SELECT name, {_EXPIRY.format('ttl::int4')}, {layout.row} "
-            f"FROM {_given({**layout.given, **expected})} JOIN {table} AS held ON key = name "
+            f"{renewal} FROM (SELECT name, {EXPIRY.format('ttl::int4')}, {layout.row} "
+            f"FROM {given({**layout.given, **expected})} JOIN {table} AS held ON key = name "
             f"WHERE held.{layout.etag} = expected::{layout.etag_type} AND {alive} ORDER BY name FOR UPDATE OF held"
             f") AS matching (name, new_expiry, {new}) WHERE key = name RETURNING key"
         )
@@ -67,10 +73,10 @@ class Statements:
         """
         self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
-        self.first_names = f"SELECT key FROM {table} WHERE starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
+        self.first_names = f"SELECT key FROM {table} WHERE {self._has_prefix} AND {alive} ORDER BY key LIMIT $2"
         """The maximum number of names."""
         self.next_names = (
-            f"SELECT key FROM {table} WHERE key > $3 AND starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
+            f"SELECT key FROM {table} WHERE key > $3 AND {self._has_prefix} AND {alive} ORDER BY key LIMIT $2"
         )
         """The maximum number of names, and the last name of the page before."""
         self.probe = f"SELECT 1 FROM {table} LIMIT 1"
@@ -81,10 +87,11 @@ class Statements:
         """`$1` is the maximum number of rows to remove."""
 
 
-_EXPIRY: Final = "now() + {} * interval '1 second'"
+EXPIRY: Final = "now() + {} * interval '1 second'"
+"""When a row expires that lives for `{}` seconds."""
 
 
-def _given(columns: Mapping[str, str]) -> str:
+def given(columns: Mapping[str, str]) -> str:
     """Return the SQL for rows whose columns are arrays in parameters."""
     arrays = ", ".join(f"{parameter}::text[]" for parameter in columns.values())
     return f"unnest({arrays}) AS given ({', '.join(columns)})"

@@ -14,6 +14,7 @@ from pannier_sidecar.state.errors import NotSupportedError, StoreError
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
+from . import cockroachdb
 from .client import Pool
 from .connection import Connection, connect
 from .expiry_sweeper import ExpirySweeper
@@ -36,8 +37,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _PostgreSQLStore(PooledStore):
+class PostgreSQLStore(PooledStore):
     """State in a table that other processes, Dapr's sidecar among them, may use at the same time."""
+
+    title: ClassVar[str] = "PostgreSQL"
+    """How messages call the database."""
+    pool: ClassVar[type[Pool]] = Pool
+    schema: ClassVar[type[Schema]] = Schema
+    statements: ClassVar[type[Statements]] = Statements
 
     features = frozenset(Feature)
     max_key_bytes = 2692
@@ -48,26 +55,27 @@ class _PostgreSQLStore(PooledStore):
         """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
         super().__init__(settings)
         self._settings = read_settings(settings)
-        self._statements = Statements("", self.layout)
+        self._statements = self.statements("", self.layout)
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = self._settings
-        schema = Schema(settings, self.layout)
-        self._pool = Pool(
+        where = f"{self.title} at {settings.address.where}"
+        schema = self.schema(settings, self.layout, where)
+        self._pool = self.pool(
             partial(
                 connect,
                 settings.address.url.reveal(),
                 patience=settings.address.connect_timeout or settings.timeout,
                 names_statements=settings.keeps_statements,
             ),
-            where=settings.address.where,
+            where=where,
             size=settings.size,
             timeout=settings.timeout,
             idle_time=settings.idle_time,
         )
         resources.push_async_callback(self._pool.close)
         tables = await self._pool.run(schema.prepare)
-        self._statements = Statements(tables.state, self.layout)
+        self._statements = self.statements(tables.state, self.layout)
         await self.ping()
         try:
             await self._pool.run(Connection.check_transactions)
@@ -136,13 +144,34 @@ class _PostgreSQLStore(PooledStore):
         return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
 
 
-class JsonStore(_PostgreSQLStore):
+class JsonStore(PostgreSQLStore):
     """Version 1."""
 
     layout = JsonLayout()
 
 
-class BytesStore(_PostgreSQLStore):
+class BytesStore(PostgreSQLStore):
     """Version 2."""
 
     layout = BytesLayout()
+
+
+class _CockroachDBStore(PostgreSQLStore):
+    """The same over CockroachDB, which speaks PostgreSQL's protocol."""
+
+    title = "CockroachDB"
+    pool = cockroachdb.CockroachDBPool
+    schema = cockroachdb.CockroachDBSchema
+    statements = cockroachdb.CockroachDBStatements
+
+
+class CockroachDBJsonStore(_CockroachDBStore):
+    """Version 1 over CockroachDB."""
+
+    layout = cockroachdb.CockroachDBJsonLayout()
+
+
+class CockroachDBBytesStore(_CockroachDBStore):
+    """Version 2 over CockroachDB."""
+
+    layout = cockroachdb.CockroachDBBytesLayout()
