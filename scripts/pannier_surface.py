@@ -89,9 +89,8 @@ def pod_annotations() -> dict[str, Has]:
     """Return the annotations of pods, Dapr's without `dapr.io/`."""
     served = {each.name for each in (*annotations.HONOURED, *annotations.OLDER)}
     names = sorted({*served, *(each.name for each in annotations.ACCEPTED)})
-    without_effect = {"dapr.io/config"}  # what it names is not delivered
     return {
-        name.removeprefix("dapr.io/"): Has(name in served - without_effect)
+        name.removeprefix("dapr.io/"): Has(name in served)
         for name in names
         if name != "pannier.dev/components"  # the operator's own
     }

@@ -1,4 +1,4 @@
-"""Manifests of what users write: Components, Resiliency objects, and workloads whose app is a few lines of Python."""
+"""Manifests of what users write: objects of Dapr's kinds, and workloads whose app is a few lines of Python."""
 
 from __future__ import annotations
 
@@ -63,6 +63,12 @@ def resiliency(
         "spec": {"policies": policies, "targets": targets},
     }
     return json.dumps({**manifest, "scopes": scopes} if scopes else manifest)
+
+
+def configuration(name: str, **spec: Any) -> str:
+    """A Configuration as JSON."""
+    head = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": name}}
+    return json.dumps({**head, "spec": spec})
 
 
 def pod_template(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COMPONENTS = "components.dapr.io"
 RESILIENCIES = "resiliencies.dapr.io"
+CONFIGURATIONS = "configurations.dapr.io"
 
 
 @dataclass(frozen=True)

@@ -300,6 +300,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.keys: list[str | None] = []
         self.got = b""
         collector = self
 
@@ -307,6 +308,7 @@ class Collector:
             def do_POST(self) -> None:
                 collector.got += self.rfile.read(int(self.headers["content-length"]))
                 collector.paths.append(self.path)
+                collector.keys.append(self.headers["x-api-key"])
                 self.send_response(202)
                 self.end_headers()
 
@@ -345,6 +347,28 @@ def test_traces_go_where_the_configuration_says_and_elsewhere_after_a_change(pla
         context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         # Without spans the caller's own context comes back.
         pannier.until(lambda: traceparent(pannier, context) == context)
+        pannier.process.terminate()
+        assert pannier.end() == 0
+
+
+def test_in_a_pod_a_header_comes_from_the_delivered_secrets_and_follows_them(place: Place) -> None:
+    secrets = place.components / "_kubernetes-secrets"
+    secrets.write_text(json.dumps({"collector": {"token": "first"}}))
+    with closing(Collector()) as otel:
+        header = {"name": "X-Api-Key", "secretKeyRef": {"name": "collector", "key": "token"}}
+        collector = {"endpointAddress": otel.address, "protocol": "http", "isSecure": False, "headers": [header]}
+        place.configure(tracing={"samplingRate": "1", "otel": collector})
+        pannier = place.start("--mode", "kubernetes", environment={"OTEL_BSP_SCHEDULE_DELAY": "100"})
+
+        def sends(key: str) -> bool:
+            assert pannier.call(f"{STATE}/k")[0] == 204
+            return key in otel.keys
+
+        pannier.until(lambda: sends("first"))
+        secrets.write_text(json.dumps({"collector": {"token": "second"}}))
+        pannier.until(lambda: sends("second"))
+        answer = json.loads(pannier.call("/v1.0/healthz?verbose")[1])
+        assert answer["configurations"] == {"c": {"state": "ready", "why": "", "generation": ""}}
         pannier.process.terminate()
         assert pannier.end() == 0
 

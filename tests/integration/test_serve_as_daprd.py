@@ -69,7 +69,7 @@ def test_every_flag_of_an_injected_daprd_is_taken_and_those_without_effect_are_n
         *("--app-protocol", "http", "--log-level", "info", "--dapr-graceful-shutdown-seconds", "-1"),
         *("--mode", "kubernetes", "--control-plane-address", "dapr-api.dapr.svc.cluster.local:443"),
         *("--sentry-address", "dapr-sentry.dapr.svc.cluster.local:443", "--app-port", "6000", "--enable-mtls"),
-        *("--config", "tracing", "--placement-host-address", "placement:50005", "--scheduler-host-address", ""),
+        *("--placement-host-address", "placement:50005", "--scheduler-host-address", ""),
         *(
             "--app-health-check-path",
             "/h",
@@ -83,14 +83,24 @@ def test_every_flag_of_an_injected_daprd_is_taken_and_those_without_effect_are_n
         *("--disable-builtin-k8s-secret-store", "--app-max-concurrency", "-1", "--trust-domain", "public"),
     )
     pannier.port()
-    line, of_config = [line for line in pannier.err.splitlines() if "no effect" in line]
-    assert "--config has no effect: a Configuration is not delivered by name" in of_config
+    (line,) = [line for line in pannier.err.splitlines() if "no effect" in line]
     assert line.endswith(
         "flags that have no effect here: --dapr-internal-grpc-port, --control-plane-address, "
         "--sentry-address, --enable-mtls, --placement-host-address, --scheduler-host-address, "
         "--app-health-check-path, --app-health-port, --app-health-probe-interval, --enable-app-health-check, "
         "--enable-profiling, "
         "--profile-port, --disable-builtin-k8s-secret-store, --app-max-concurrency, --trust-domain"
+    )
+
+
+def test_a_configuration_that_nothing_delivers_prevents_the_start_because_every_call_would_be_allowed(
+    serve: Serve,
+) -> None:
+    pannier = serve("--mode", "kubernetes", "--config", "tracing")
+    assert pannier.end() == 1
+    assert pannier.err.splitlines()[-1] == (
+        "pannier: --config tracing: a Configuration is not read from the cluster by its name; write the path of a "
+        "file, or let the operator inject the sidecar (annotation dapr.io/config)"
     )
 
 

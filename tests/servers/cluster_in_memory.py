@@ -13,11 +13,12 @@ from typing import Any
 PLURALS = {
     "Component": "components",
     "Resiliency": "resiliencies",
+    "Configuration": "configurations",
     "Pod": "pods",
     "Secret": "secrets",
     "Lease": "leases",
 }
-WATCHED = ("Component", "Resiliency", "Pod", "Secret")
+WATCHED = ("Component", "Resiliency", "Configuration", "Pod", "Secret")
 
 
 class ClusterInMemory:
@@ -100,6 +101,10 @@ class ClusterInMemory:
     async def component(self, namespace: str, name: str) -> Any:
         await self._call(f"get Component {namespace}/{name}")
         return self.find("Component", namespace, name)
+
+    async def configuration(self, namespace: str, name: str) -> Any:
+        await self._call(f"get Configuration {namespace}/{name}")
+        return self.find("Configuration", namespace, name)
 
     async def namespace_labels(self, name: str) -> Mapping[str, str]:
         await self._call(f"get Namespace {name}")

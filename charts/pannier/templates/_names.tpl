@@ -88,6 +88,7 @@ securityContext:
 {{- define "pannier.definitions" -}}
 components.dapr.io: crd/component.yaml
 resiliencies.dapr.io: crd/resiliency.yaml
+configurations.dapr.io: crd/configuration.yaml
 {{- end -}}
 
 {{/* What installed the definition of this name that is in the cluster, if not this release: an earlier release, or
@@ -141,13 +142,13 @@ true
 
 {{/* The rules that the operator needs in every namespace it handles, each with its reason. */}}
 {{- define "pannier.namespacedRules" -}}
-# To judge Components and Resiliency objects, and to find what each app should see.
+# To judge what users write, and to find what each app should see.
 - apiGroups: [dapr.io]
-  resources: [components, resiliencies]
+  resources: [components, resiliencies, configurations]
   verbs: [get, list, watch]
 # To report their statuses. What users write there is never written.
 - apiGroups: [dapr.io]
-  resources: [components/status, resiliencies/status]
+  resources: [components/status, resiliencies/status, configurations/status]
   verbs: [patch]
 {{- range $definition, $_ := include "pannier.definitions" . | fromYaml }}
 {{- if include "pannier.sharesDefinition" (dict "definition" $definition "root" $) }}
@@ -172,7 +173,7 @@ true
   resources: [pods/eviction]
   verbs: [create]
 {{- end }}
-# To create Events about Components, Resiliency objects and pods.
+# To create Events about these objects and pods.
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pannier_crds.catalogue import ComponentType
-    from pannier_crds.component import Component, MetadataItem
+    from pannier_crds.component import Component, MetadataItem, SecretKeyRef
 
 __all__ = [
     "OTHER_BUILDING_BLOCKS",
@@ -34,6 +34,7 @@ __all__ = [
     "is_served",
     "problems_among",
     "problems_of",
+    "reference_problems",
     "secret_problems",
     "secret_store_problems",
     "settings_without_effect",
@@ -266,23 +267,30 @@ def secret_problems(component: Component, known_secrets: Mapping[str, Collection
     """
     if known_secrets is None or not component.reads_kubernetes_secrets:
         return
+    items = ((metadata_path(item.name, "secretKeyRef"), item.secret) for item in component.metadata)
+    references = [(path, secret) for path, secret in items if secret is not None]
+    yield from reference_problems(references, known_secrets, "before an app needs this component")
+
+
+def reference_problems(
+    references: Iterable[tuple[str, SecretKeyRef]], known_secrets: Mapping[str, Collection[str]], when: str
+) -> Iterator[Problem]:
+    """Yield a problem for each reference, given with its field, to a Kubernetes Secret or a key that does not exist
+    yet. `when` says when it must.
+    """
     missing = 0
-    for item in component.metadata:
-        if item.secret is None:
-            continue
-        keys = known_secrets.get(item.secret.name)
-        if keys is not None and item.secret.key in keys:
+    for path, reference in references:
+        keys = known_secrets.get(reference.name)
+        if keys is not None and reference.key in keys:
             continue
         missing += 1
         known = (known_secrets if keys is None else keys) if missing <= _MAX_SUGGESTED else ()
         if keys is None:
-            message = f"there is no Secret {quoted(item.secret.name)} with key {quoted(item.secret.key)} yet"
-            advice = _instead(item.secret.name, known, "create it before an app needs this component")
-            yield warning(metadata_path(item.name, "secretKeyRef", "name"), message, advice)
+            message = f"there is no Secret {quoted(reference.name)} with key {quoted(reference.key)} yet"
+            yield warning(f"{path}.name", message, _instead(reference.name, known, f"create it {when}"))
         else:
-            message = f"the Secret {quoted(item.secret.name)} has no key {quoted(item.secret.key)} yet"
-            advice = _instead(item.secret.key, known, "add it before an app needs this component")
-            yield warning(metadata_path(item.name, "secretKeyRef", "key"), message, advice)
+            message = f"the Secret {quoted(reference.name)} has no key {quoted(reference.key)} yet"
+            yield warning(f"{path}.key", message, _instead(reference.key, known, f"add it {when}"))
 
 
 def secret_store_problems(component: Component, others: Collection[Component]) -> Iterator[Problem]:

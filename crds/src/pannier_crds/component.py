@@ -12,7 +12,15 @@ from pannier_crds.values import format_duration, is_truthy, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["API_VERSION", "KIND", "Component", "InvalidManifestError", "MetadataItem", "SecretKeyRef"]
+__all__ = [
+    "API_VERSION",
+    "KIND",
+    "Component",
+    "InvalidManifestError",
+    "MetadataItem",
+    "SecretKeyRef",
+    "read_secret_key_ref",
+]
 
 API_VERSION: Final = "dapr.io/v1alpha1"
 KIND: Final = "Component"
@@ -238,7 +246,7 @@ def _read_item(part: Part) -> MetadataItem:
     if name:
         part.path = metadata_path(name)
     _refuse_value_from(part)
-    value, secret, env = _read_value(part), _read_secret_key_ref(part), part.text("envRef")
+    value, secret, env = _read_value(part), read_secret_key_ref(part), part.text("envRef")
     is_null = part.content.get("value") is None and (secret is not None or bool(env))
     return MetadataItem(name, None if is_null else value, secret, env)
 
@@ -253,7 +261,8 @@ def _read_value(part: Part) -> str | None:
     return text
 
 
-def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
+def read_secret_key_ref(part: Part) -> SecretKeyRef | None:
+    """Return the reference under `secretKeyRef`; None if there is none, or it is wrong, which is added as a problem."""
     reference = part.part("secretKeyRef")
     if all(value in (None, "") for value in reference.content.values()):
         return None

@@ -16,14 +16,15 @@ from pannier_crds.tracing_options import TracingOptions, read_tracing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pannier_crds.component import Component
+    from pannier_crds.component import Component, SecretKeyRef
 
 KIND: Final = "Configuration"
 ACTOR_STATE_TTL: Final = "ActorStateTTL"
 HOT_RELOAD: Final = "HotReload"
 
 _TOP_KEYS: Final = ("apiVersion", "kind", "metadata", "spec")
-_SERVED: Final = ("api", "metric", "metrics", "tracing", "logging", "secrets", "components", "features")
+SERVED: Final = ("api", "metric", "metrics", "tracing", "logging", "secrets", "components", "features")
+"""The fields of `spec` that have an effect."""
 _WITHOUT_EFFECT: Final = (
     *("accessControl", "appHttpPipeline", "grpcPipeline", "httpPipeline", "mtls", "nameResolution", "wasm"),
     *("workflow", "workflows"),
@@ -80,9 +81,10 @@ class Configuration:
         top.expect("kind", KIND)
         top.refuse_misspelt(_TOP_KEYS)
         if "scopes" in manifest:
-            remarks.append(warning("scopes", "has no effect: an app gets a Configuration by --config", "take it out"))
+            message = "has no effect: an app names its Configuration itself, by --config or dapr.io/config"
+            remarks.append(warning("scopes", message, "take it out"))
         identity, spec = top.part("metadata"), top.part("spec")
-        spec.refuse_misspelt((*_SERVED, *_WITHOUT_EFFECT))
+        spec.refuse_misspelt((*SERVED, *_WITHOUT_EFFECT))
         remarks += _without_effect(spec)
         read = cls(
             name=identity.text("name") or "",
@@ -107,6 +109,12 @@ class Configuration:
             _canonical(denied.type) == kind and denied.version.lower() in ("", version)
             for denied in self.denied_components
         )
+
+    @property
+    def secret_references(self) -> list[tuple[str, SecretKeyRef]]:
+        """The fields whose values are in Secrets of the cluster, with their references."""
+        headers = self.tracing.otel.headers if self.tracing.otel is not None else ()
+        return [(header.path, header.secret) for header in headers if header.secret is not None]
 
     @property
     def reloads(self) -> bool:
@@ -151,7 +159,7 @@ def _over(earlier: Mapping[str, object], later: Mapping[str, object]) -> dict[st
 def _without_effect(spec: Part) -> list[Problem]:
     written = [key for key in _WITHOUT_EFFECT if spec.content.get(key)]
     remarks = [warning(spec.path_of(key), "has no effect here") for key in written]
-    unknown = [key for key in spec.content if key not in (*_SERVED, *_WITHOUT_EFFECT)]
+    unknown = [key for key in spec.content if key not in (*SERVED, *_WITHOUT_EFFECT)]
     return [*remarks, *(warning(spec.path_of(one_line(str(key))), "is not a known field") for key in unknown[:100])]
 
 

@@ -26,6 +26,11 @@ KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
 RESILIENCIES_FILE: Final = "_resiliencies.yaml"
 """All Resiliency objects of the app, ordered by name: of two policies with the same name, the later one counts. In one
 file, because files are read in the order of their names, in which `a-b.yaml` comes before `a.yaml`."""
+CONFIGURATION_PREFIX: Final = "_configuration-"
+"""Before the name of a Configuration, in the name of its file; without a suffix, so it is not read as a component. Pods
+mount it from the app's Secret as a file of its own, because each names its Configuration."""
+GENERATION: Final = "pannier.dev/generation"
+"""On a delivered object: the generation of the object in the cluster that it was made from."""
 INDEX_FILE: Final = "_index"
 """Lists the files of the folder, each with the SHA-256 of its content. If there is an index, sidecars read only the
 files that it lists, and read none while the content of one does not match."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from pannier_crds.component import read_secret_key_ref
 from pannier_crds.problems import quoted, warning
 from pannier_crds.secret import Secret
 from pannier_crds.structure import kind_of, scalar_text
@@ -15,6 +16,7 @@ from pannier_crds.values import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pannier_crds.component import SecretKeyRef
     from pannier_crds.problems import Problem
     from pannier_crds.structure import Part
 
@@ -31,11 +33,15 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header that the exporter sends; its value, or the variable that has it."""
+    """A header that the exporter sends; its value, or the variable or the Secret that has it."""
 
     name: str
     value: Secret | None = None
     env: str = ""
+    secret: SecretKeyRef | None = None
+    """Where the value is in a cluster; a file alone does not have it."""
+    path: str = field(default="", compare=False)
+    """The field of the reference, for messages; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def read_tracing(part: Part, remarks: list[Problem]) -> TracingOptions:
     if url and not _ZIPKIN.fullmatch(url):
         advice = "write it as http://HOST:9411/api/v2/spans"
         zipkin.refuse("endpointAddress", "is not the URL of a Zipkin server", advice)
-    return TracingOptions(_sampling_rate(part), _read_otel(part.part("otel"), remarks), url)
+    return TracingOptions(_sampling_rate(part), _read_otel(part.part("otel")), url)
 
 
 def _sampling_rate(part: Part) -> float | None:
@@ -96,12 +102,12 @@ def _sampling_rate(part: Part) -> float | None:
     return rate
 
 
-def _read_otel(part: Part, remarks: list[Problem]) -> Otel | None:
+def _read_otel(part: Part) -> Otel | None:
     part.refuse_misspelt(_OTEL_KEYS)
     address = (part.text("endpointAddress") or "").strip()
     protocol = (part.text("protocol") or "").strip().lower()
     is_secure = part.boolean("isSecure") if part.content.get("isSecure") is not None else True
-    headers = tuple(_read_headers(part, remarks))
+    headers = tuple(_read_headers(part))
     timeout = _read_timeout(part)
     if address.partition("://")[1]:
         part.refuse("endpointAddress", "begins with a scheme", "write host:port alone; isSecure says whether it is TLS")
@@ -116,7 +122,7 @@ def _read_otel(part: Part, remarks: list[Problem]) -> Otel | None:
     return Otel(address, "http" if protocol == "http" else "grpc", is_secure, headers, timeout)
 
 
-def _read_headers(part: Part, remarks: list[Problem]) -> Iterator[Header]:
+def _read_headers(part: Part) -> Iterator[Header]:
     """Read a list of names and values, as in a cluster, a list of `name=value`, as in Dapr's files, or one text with
     `name=value,...`.
     """
@@ -126,16 +132,16 @@ def _read_headers(part: Part, remarks: list[Problem]) -> Iterator[Header]:
         for pair in part.texts("headers", "name=value") if pairs is value else pairs:
             name, _, given = pair.partition("=")
             if pair.strip():
-                yield from _header(part, "headers", name.strip(), Secret(given.strip()))
+                yield from _header(part, "headers", name.strip(), Header("", Secret(given.strip())))
         return
     if isinstance(value, str):
         return
     for entry in part.parts("headers"):
         entry.refuse_misspelt(_HEADER_KEYS)
         name = entry.required_text("name", "x-api-key").strip()
-        if entry.part("secretKeyRef").content:
-            message = "is not read from a file, so the header is not sent"
-            remarks.append(warning(entry.path_of("secretKeyRef"), message, "write value or envRef"))
+        if (found := read_secret_key_ref(entry)) is not None:
+            header = Header("", secret=found, path=entry.path_of("secretKeyRef"))
+            yield from _header(entry, "name", name, header)
             continue
         text = scalar_text(entry.content.get("value"))
         env = (entry.text("envRef") or "").strip()
@@ -143,12 +149,13 @@ def _read_headers(part: Part, remarks: list[Problem]) -> Iterator[Header]:
             entry.refuse("value", "should be text", "write it in quotes")
         elif not text and not env:
             entry.refuse("value", "is missing", "write value or envRef")
-        yield from _header(entry, "name", name, None if env else Secret(text or ""), env)
+        yield from _header(entry, "name", name, Header("", None if env else Secret(text or ""), env))
 
 
-def _header(part: Part, key: str, name: str, value: Secret | None, env: str = "") -> Iterator[Header]:
+def _header(part: Part, key: str, name: str, header: Header) -> Iterator[Header]:
+    """Yield the header under its name, or add a problem."""
     if _HEADER_NAME.fullmatch(name):
-        yield Header(name.lower(), value, env)
+        yield replace(header, name=name.lower())
     elif key == "headers":  # what stands there may be a token
         part.refuse(key, "has an entry without a valid name", "write name=value, separated by commas")
     elif name:

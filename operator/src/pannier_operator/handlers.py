@@ -22,6 +22,7 @@ registry = kopf.get_default_registry()
 
 @kopf.on.event("dapr.io", "v1alpha1", "components", id="components-seen")
 @kopf.on.event("dapr.io", "v1alpha1", "resiliencies", id="resiliencies-seen")
+@kopf.on.event("dapr.io", "v1alpha1", "configurations", id="configurations-seen")
 @kopf.on.event("", "v1", "pods", id="pods-seen")
 @kopf.on.event("", "v1", "secrets", id="secrets-seen")
 async def enqueue(event: Mapping[str, Any], resource: kopf.Resource, memo: ControlPlane, **_: Any) -> None:

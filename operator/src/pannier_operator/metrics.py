@@ -31,6 +31,7 @@ _GAUGES: Final[Table] = {
     "leader": ("1 while this replica leads, 0 while it stands by", ()),
     "webhook_certificate_days_left": ("Days until the certificate of the webhooks expires", ()),
     "missed_pods": ("Pods that ask for a sidecar and have none", ()),
+    "pods_without_configuration": ("Pods whose Configuration does not exist or is wrong", ()),
     "components": ("Components that exist, by whether they are ready", ("ready",)),
     "apps": ("Apps that have running pods with a sidecar", ()),
     "undelivered_apps": ("Apps whose Secret cannot be written, by what refuses it", ("cause",)),

@@ -118,6 +118,7 @@ class Sidecar:
         if configuration is not None:
             self._configure(None, configuration.current)
             configuration.on_change = self._configure
+            self._runtime.configurations = configuration.states
 
     def read_components(self) -> Plan:
         """Read and validate the components without opening stores. Raises FolderUnreadableError."""

@@ -93,6 +93,8 @@ class Runtime:
     """The token with which the folder's writer may query the state of the stores; empty: none is accepted."""
     resiliencies: Callable[[], Sequence[ComponentStatus]] = _no_components
     """The Resiliency objects that are for the app."""
+    configurations: Callable[[], Sequence[ComponentStatus]] = _no_components
+    """The Configuration that is in effect."""
     secret_stores: Callable[[], Sequence[ComponentStatus]] = _no_components
     secrets: SecretReader = field(default_factory=no_secrets)
     """Reads secrets for the app."""

@@ -22,7 +22,9 @@ def installed(cluster: Cluster) -> Iterator[Release]:
     pannier.install()
     yield pannier
     pannier.uninstall()
-    cluster.kubectl("delete", "crd", "components.dapr.io", "resiliencies.dapr.io", "--wait=false")
+    cluster.kubectl(
+        "delete", "crd", "components.dapr.io", "resiliencies.dapr.io", "configurations.dapr.io", "--wait=false"
+    )
     cluster.kubectl("delete", "namespace", release.NAMESPACE, "--wait=false")
 
 

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster.manifests import component, deployment, resiliency
+from cluster.manifests import component, configuration, deployment, resiliency
 from cluster.release import CHART, get_one
-from cluster.user import RESILIENCIES, User
+from cluster.user import CONFIGURATIONS, RESILIENCIES, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cluster.release import Release
 
 DEFINITION = "components.dapr.io"
-KINDS = {"components": "Component", "resiliencies": "Resiliency"}
+KINDS = {"components": "Component", "resiliencies": "Resiliency", "configurations": "Configuration"}
 OURS = "pannier.dev/state=pannier"
 
 
@@ -120,6 +120,22 @@ def test_policies_are_judged_and_delivered_and_their_status_is_kept_in_an_annota
 
     moved.until(lambda: [each["status"] for each in conditions()] == ["True"] * 3, "it says that it is ready")
     assert list(moved.report("orders")["resiliencies"]) == ["state"]
+
+
+def test_configurations_are_judged_and_delivered_and_their_status_is_kept_in_an_annotation(moved: User) -> None:
+    denied = [{"name": "state", "version": "v1", "protocol": "http"}]
+    wrong = configuration("shop", api={"denied": [{**denied[0], "protocol": "htp"}]})
+    assert "write http or grpc" in moved.is_refused(wrong)
+    moved.apply(component(), configuration("shop", api={"denied": denied}, mtls={"enabled": True}))
+    moved.apply(deployment("orders", annotations={"dapr.io/config": "shop"}))
+    moved.deployed("orders")
+
+    def conditions() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = status_of(moved, "shop", CONFIGURATIONS).get("conditions", [])
+        return found
+
+    moved.until(lambda: [each["status"] for each in conditions()] == ["True"] * 4, "it says that it is ready")
+    assert moved.call("orders", "statestore/k")[0] == 403
 
 
 def test_types_that_only_dapr_serves_are_admitted_with_a_warning(moved: User) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cluster import tools
-from cluster.manifests import component, deployment, resiliency
+from cluster.manifests import component, configuration, deployment, resiliency
 from cluster.release import example, get_one, until
-from cluster.user import RESILIENCIES
+from cluster.user import CONFIGURATIONS, RESILIENCIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cluster.release import Release
     from cluster.user import User
 
-DEFINITION = "resiliencies.dapr.io"
 WEBHOOK = (
     'Error from server: error when creating "STDIN": admission webhook "resiliencies.pannier.dev" denied the request: '
 )
@@ -170,17 +169,17 @@ def test_another_replica_delivers_when_the_leader_is_killed(pannier: Release, or
 
 
 @pytest.fixture
-def without_definition(pannier: Release) -> Iterator[str]:
-    """The definition of Resiliency objects, which is not installed."""
-    definition = (tools.ROOT / "crds" / "resiliency.yaml").read_text()
-    pannier.cluster.kubectl("delete", "crd", DEFINITION, "--timeout=60s")
-    yield definition
-    pannier.cluster.kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--timeout=60s")
-    pannier.install()  # installs the definition again
+def without_definitions(pannier: Release) -> Iterator[list[str]]:
+    """The definitions of Resiliency objects and Configurations, which are not installed."""
+    kinds = (RESILIENCIES, CONFIGURATIONS)
+    pannier.cluster.kubectl("delete", "crd", *kinds, "--timeout=60s")
+    yield [(tools.ROOT / "crds" / f"{name}.yaml").read_text() for name in ("resiliency", "configuration")]
+    pannier.cluster.kubectl("delete", "crd", *kinds, "--ignore-not-found", "--timeout=60s")
+    pannier.install()  # installs the definitions again
 
 
-def test_everything_else_works_without_the_definition_and_it_may_come_later(
-    pannier: Release, without_definition: str, orders: User
+def test_everything_else_works_without_the_definitions_and_they_may_come_later(
+    pannier: Release, without_definitions: list[str], orders: User
 ) -> None:
     for pod in pannier.operators():
         orders.cluster.kubectl("delete", "pod", "-n", "pannier-system", pod)
@@ -188,11 +187,18 @@ def test_everything_else_works_without_the_definition_and_it_may_come_later(
     orders.until(lambda: orders.tries("apply", "-f", "-", input=component("late")).returncode == 0, "it is taken")
     orders.is_ready("late")
 
-    orders.cluster.kubectl("apply", "-f", "-", input=without_definition)
-    orders.cluster.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=60s")
-    orders.until(
-        lambda: orders.tries("apply", "-f", "-", input=resiliency("state", {"timeouts": {"q": "2s"}})).returncode == 0,
-        "its objects can be applied",
-    )
+    orders.apply(deployment("strict", annotations={"dapr.io/config": "shop"}))
+    orders.until(lambda: orders.events("ConfigurationMissing"), "a pod waits for what cannot exist yet")
+
+    for definition in without_definitions:
+        orders.cluster.kubectl("apply", "-f", "-", input=definition)
+    for kind in (RESILIENCIES, CONFIGURATIONS):
+        orders.cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=60s")
+    for late in (resiliency("state", {"timeouts": {"q": "2s"}}), configuration("shop", components={"deny": []})):
+        orders.until(
+            lambda late=late: orders.tries("apply", "-f", "-", input=late).returncode == 0, "objects can be applied"
+        )
     ready(orders, "state")
     assert list(reported(orders)) == ["state"]
+    orders.is_ready("shop", CONFIGURATIONS)
+    orders.deployed("strict")

@@ -54,7 +54,7 @@ def test_one_command_removes_what_uninstalling_leaves(uninstalled: Release, user
     assert get(user.cluster, "secrets", user.namespace) == []
     assert get(user.cluster, "secrets", NAMESPACE) == []
     assert get(user.cluster, "leases", NAMESPACE) == []
-    for definition in ("components.dapr.io", "resiliencies.dapr.io"):
+    for definition in ("components.dapr.io", "resiliencies.dapr.io", "configurations.dapr.io"):
         assert user.cluster.try_kubectl("get", "crd", definition).returncode == 1
 
 

@@ -11,6 +11,7 @@ from pannier_operator.cluster.api import ClusterApi
 from pannier_operator.cluster.cache import ClusterCache
 from pannier_operator.cluster.errors import ApiRefusedError
 from pannier_operator.cluster.known_secrets import KnownSecrets
+from pannier_operator.objects.references import references_in
 
 
 class Client:
@@ -51,14 +52,16 @@ ELSEWHERE = [
 @each_row("name", ELSEWHERE)
 async def test_a_name_that_no_secret_can_have_is_not_looked_up(name: str) -> None:
     client: Any = Client()
-    known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", component(name))
+    known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", references_in(component(name)))
     assert known == {}
     assert client.paths == []
 
 
 async def test_a_secret_of_the_namespace_is_found() -> None:
     client: Any = Client()
-    known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", component("db.of-shop"))
+    known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in(
+        "shop", references_in(component("db.of-shop"))
+    )
     assert known == {"db.of-shop": ("password",)}
     assert client.paths == ["/api/v1/namespaces/shop/secrets/db.of-shop"]
 

@@ -15,6 +15,8 @@ from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_por
 from pannier_operator.injection.plan import (
     COMPONENTS_PATH,
     COMPONENTS_VOLUME,
+    CONFIGURATION_PATH,
+    CONFIGURATION_VOLUME,
     SOCKET_PATH,
     TOKEN_MASK_VOLUME,
     TOKEN_PATH,
@@ -33,6 +35,7 @@ from pannier_operator.objects.app_ids import (
     has_sidecar,
     problem_with,
 )
+from pannier_operator.objects.namespace_configurations import CONFIG_ANNOTATION, problem_with_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 NATIVE_FROM: Final = (1, 29)
 """The first Kubernetes that keeps init containers with `restartPolicy: Always` running by default."""
 
-_OWN_VOLUMES: Final = frozenset((COMPONENTS_VOLUME, TOKEN_MASK_VOLUME))
+_OWN_VOLUMES: Final = frozenset((COMPONENTS_VOLUME, CONFIGURATION_VOLUME, TOKEN_MASK_VOLUME))
 _SYSTEM_NAMESPACES: Final = frozenset(("kube-system", "kube-public", "kube-node-lease"))
 
 
@@ -156,7 +159,10 @@ def _errors(pod: pod_kinds.Pod, injection: Injection) -> Iterator[str]:
         port = ports.pop(use, None)
         if port in ports.values():
             yield f"annotation {annotation}: {port} is another port of the sidecar; write one that is free"
-    if sockets_folder(injection) in (COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH):
+    config = injection.options.config
+    if config and (problem := problem_with_name(config)):
+        yield f"annotation {CONFIG_ANNOTATION}: {quoted(config)} {problem}"
+    if sockets_folder(injection) in (COMPONENTS_PATH, CONFIGURATION_PATH, SOCKET_PATH, TOKEN_PATH):
         yield f"annotation {SOCKETS_FOLDER}: something else is mounted there; write another folder"
     yield from contradictions(injection.options)
 

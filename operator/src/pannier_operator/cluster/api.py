@@ -42,6 +42,7 @@ _WATCHED_FOR: Final = 300
 
 _GROUPS: Final = {
     "components": "apis/dapr.io/v1alpha1",
+    "configurations": "apis/dapr.io/v1alpha1",
     "events": "api/v1",
     "jobs": "apis/batch/v1",
     "leases": "apis/coordination.k8s.io/v1",
@@ -57,7 +58,7 @@ _GROUPS: Final = {
 }
 """The path of each resource's group and version."""
 _PLURALS: Final = {"Job": "jobs", "Lease": "leases", "ReplicaSet": "replicasets", "Secret": "secrets"}
-OPTIONAL: Final = ("resiliencies",)
+OPTIONAL: Final = ("resiliencies", "configurations")
 """Kinds whose definition may not be installed, because nothing depends on it."""
 _OWNERS: Final = ("ReplicaSet", "Job")
 _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
@@ -132,6 +133,10 @@ class ClusterApi:
     async def component(self, namespace: str, name: str) -> kinds.Component | None:
         component: kinds.Component | None = await self._found("components", namespace, name)
         return component
+
+    async def configuration(self, namespace: str, name: str) -> kinds.Configuration | None:
+        configuration: kinds.Configuration | None = await self._found("configurations", namespace, name)
+        return configuration
 
     async def namespace_labels(self, name: str) -> Mapping[str, str]:
         namespace: kinds.Namespace = await self._client.get(_path("namespaces", name=name))

@@ -26,23 +26,25 @@ from pannier_operator.objects.app_ids import app_id_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pannier_operator.objects.kinds import CachedSecret, Component, Object, Resiliency
+    from pannier_operator.objects.kinds import CachedSecret, Component, Configuration, Object, Resiliency
     from pannier_operator.objects.pod_kinds import CachedPod
 
-KINDS: Final = ("components", "resiliencies", "pods", "secrets")
+KINDS: Final = ("components", "resiliencies", "configurations", "pods", "secrets")
 
 
 class ClusterCache:
-    """Components, Resiliency objects, pods and Secrets by namespace and name. A `kind` is one of `KINDS`."""
+    """The objects of each kind by namespace and name. A `kind` is one of `KINDS`."""
 
     def __init__(self) -> None:
         self._components: Indexer[Component] = Indexer(trim_configured, fingerprint_of_configured)
         self._resiliencies: Indexer[Resiliency] = Indexer(trim_configured, fingerprint_of_configured)
+        self._configurations: Indexer[Configuration] = Indexer(trim_configured, fingerprint_of_configured)
         self._pods: Indexer[CachedPod] = Indexer(trim_pod, fingerprint_of_pod)
         self._secrets: Indexer[CachedSecret] = Indexer(trimmed_secret, fingerprint_of_secret)
         self._kinds: dict[str, Indexer[Any]] = {
             "components": self._components,
             "resiliencies": self._resiliencies,
+            "configurations": self._configurations,
             "pods": self._pods,
             "secrets": self._secrets,
         }
@@ -83,6 +85,9 @@ class ClusterCache:
 
     def resiliencies(self, namespace: str) -> list[Resiliency]:
         return self._resiliencies.items(namespace)
+
+    def configurations(self, namespace: str) -> list[Configuration]:
+        return self._configurations.items(namespace)
 
     def pods(self, namespace: str) -> list[CachedPod]:
         return self._pods.items(namespace)

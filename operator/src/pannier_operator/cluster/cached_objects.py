@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from sys import intern
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pannier_crds.component import CONTAINER_ANNOTATION
 from pannier_operator.delivery.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
-from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, app_of_secret_name, digests
+from pannier_operator.delivery.app_secret import (
+    MANAGED_BY_LABEL,
+    MANAGER,
+    app_of_secret_name,
+    configuration_in,
+    digests,
+)
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION
 from pannier_operator.injection.annotations import PREFIXES
 from pannier_operator.injection.annotations import read as read_annotations
-from pannier_operator.injection.plan import COMPONENTS_VOLUME
+from pannier_operator.injection.plan import COMPONENTS_VOLUME, CONFIGURATION_VOLUME
 from pannier_operator.objects.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
@@ -42,7 +49,7 @@ _KEPT_LABELS: Final = frozenset({APP_ID_LABEL, INJECTION_LABEL, *HASH_LABELS})
 _KEPT_ANNOTATIONS: Final = frozenset({ENABLED_ANNOTATION, APP_ID_ANNOTATION, COMPONENTS_ANNOTATION, MIRROR_ANNOTATION})
 
 
-# --- Components and Resiliency objects --------------------------------------------------------------------------------
+# --- Components, Resiliency objects and Configurations ----------------------------------------------------------------
 
 
 def trim_configured(manifest: C) -> C:
@@ -122,6 +129,7 @@ def trim_pod(pod: Pod) -> CachedPod | None:
         "status": {"phase": status.get("phase"), "podIP": status.get("podIP")},
         "ready": conditions.get("Ready"),
         "mistakes": mistakes,
+        "configuration": _mounted_configuration(spec.get("volumes") or ()),
     }
 
 
@@ -138,6 +146,12 @@ def _mounted_app(volumes: Iterable[Volume]) -> str:
     """
     names = [(each.get("secret") or {}).get("secretName", "") for each in volumes if each["name"] == COMPONENTS_VOLUME]
     return app_of_secret_name(names[0]) if names else ""
+
+
+def _mounted_configuration(volumes: Iterable[Volume]) -> str:
+    """Return the name of the Configuration that a pod mounts, whatever its annotation says now; empty for none."""
+    items = [(each.get("secret") or {}).get("items") or () for each in volumes if each["name"] == CONFIGURATION_VOLUME]
+    return intern(configuration_in(items[0][0]["key"])) if items and items[0] else ""
 
 
 def _mistakes_in(annotations: Mapping[str, str]) -> tuple[str, ...]:

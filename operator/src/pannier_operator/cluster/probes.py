@@ -1,4 +1,4 @@
-"""Probes the sidecars of running pods for the state of their stores and policies, over their public port.
+"""Probes the sidecars of running pods for the state of what was delivered to them, over their public port.
 
 A sidecar is probed when it starts and when its components change, and then at growing intervals until everything is
 ready.
@@ -16,9 +16,9 @@ import aiohttp
 
 from pannier_crds.addresses.hosts import bracketed
 from pannier_crds.folder import STATUS_KEY_HEADER
-from pannier_operator.delivery.app_secret import resiliency_key
+from pannier_operator.delivery.app_secret import configuration_key, resiliency_key
 from pannier_operator.injection.plan import PUBLIC_PORT
-from pannier_operator.status.readiness import Report, trouble_of, trouble_of_resiliency
+from pannier_operator.status.readiness import Report, trouble_of, trouble_of_configuration, trouble_of_resiliency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -52,17 +52,22 @@ class Expected:
     """The key that the sidecar requires before it reports on its stores."""
     resiliencies: Collection[str] = ()
     """The delivered Resiliency objects."""
+    configuration: str = ""
+    """The delivered Configuration that the pod names; empty for none."""
 
     @property
     def is_worth_a_probe(self) -> bool:
         """Whether its sidecar has anything to report on."""
-        return bool(self.stores or self.resiliencies)
+        return bool(self.stores or self.resiliencies or self.configuration)
 
     def is_settled(self, report: Report) -> bool:
         """Return whether the sidecar uses all of it."""
+        others = [trouble_of_resiliency(name, [report]) for name in self.resiliencies]
+        if self.configuration:
+            generation = self.delivered.get(configuration_key(self.configuration), 0)
+            others.append(trouble_of_configuration(self.configuration, generation, [report]))
         return all(trouble_of(store, [report]) is None for store in self.stores) and all(
-            trouble is None or trouble.reason == "SidecarTooOld"
-            for trouble in (trouble_of_resiliency(name, [report]) for name in self.resiliencies)
+            trouble is None or trouble.reason == "SidecarTooOld" for trouble in others
         )
 
 

@@ -26,7 +26,7 @@ from pannier_operator.delivery.app_secret import (
     with_version,
 )
 from pannier_operator.delivery.backoff import Attempts
-from pannier_operator.delivery.plan import NO_RESILIENCIES, secret_for
+from pannier_operator.delivery.plan import NO_CONFIGURATIONS, NO_RESILIENCIES, secret_for
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, refresh_mark
 from pannier_operator.delivery.refusals import (
     Refusal,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.delivery.app_secret import TooLarge
+    from pannier_operator.delivery.configurations import ConfigurationFile
     from pannier_operator.metrics import Metrics
     from pannier_operator.objects import kinds, pod_kinds
     from pannier_operator.objects.namespace_components import NamespaceComponents
@@ -98,12 +99,13 @@ class Deliverer:
         secrets: Mapping[str, Mapping[str, bytes]],
         pods: Iterable[pod_kinds.CachedPod],
         resiliencies: NamespaceResiliencies = NO_RESILIENCIES,
+        configurations: Mapping[str, ConfigurationFile] = NO_CONFIGURATIONS,
     ) -> Delivery:
         """Deliver to one app: write its Secret if it differs, and refresh the volumes of its pods.
 
-        `pods` are all pods of the namespace.
+        `pods` are all pods of the namespace, and `configurations` what the app's name, by name.
         """
-        wanted = secret_for(app, namespace, components, secrets, resiliencies)
+        wanted = secret_for(app, namespace, components, secrets, resiliencies, configurations)
         refusal, pause = await self._apply(app, namespace, wanted.manifest)
         own_pods = [pod for pod in pods if app_id_of(pod) == app]
         kept = self._cache.secret(namespace, secret_name(app))

@@ -18,22 +18,26 @@ from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.controller.deliverer import Deliverer
+from pannier_operator.controller.named_configurations import NamedConfigurations
 from pannier_operator.controller.pod_mistakes import PodMistakes
 from pannier_operator.controller.referred_secrets import ReferredSecrets
 from pannier_operator.controller.status_writer import StatusWriter
 from pannier_operator.delivery.app_secret import (
     app_of_secret_name,
+    configuration_key,
     generations_in,
     resiliency_key,
     secret_name,
     status_key_in,
     version_in,
 )
-from pannier_operator.delivery.plan import what_app_sees
+from pannier_operator.delivery.plan import NO_CONFIGURATIONS, what_app_sees
 from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.objects.namespace_components import NamespaceComponents
+from pannier_operator.objects.namespace_configurations import judged
 from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
 from pannier_operator.status.conditions import status_of
+from pannier_operator.status.configuration_conditions import status_of_configuration
 from pannier_operator.status.findings import is_current, is_ready
 from pannier_operator.status.readiness import App
 from pannier_operator.status.resiliency_conditions import status_of_resiliency
@@ -47,8 +51,10 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.controller.deliverer import Delivery
     from pannier_operator.controller.missed_pods import MissedPods
+    from pannier_operator.controller.named_configurations import Files
     from pannier_operator.controller.referred_secrets import Secrets
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects.namespace_configurations import ConfigurationMember
     from pannier_operator.objects.pod_kinds import CachedPod
     from pannier_operator.settings import ReconcilingSettings
 
@@ -71,6 +77,10 @@ class _Snapshot(NamedTuple):
     apps: list[str]
     components: NamespaceComponents
     resiliencies: NamespaceResiliencies
+    configurations: Mapping[str, ConfigurationMember]
+    """The Configurations of the namespace, by name."""
+    files: Files
+    """What each app gets of them."""
     secrets: Secrets
 
 
@@ -100,6 +110,7 @@ class Reconciler:
         self._statuses = StatusWriter(api, cache)
         self._mistakes = PodMistakes(api, cache)
         self._secrets = ReferredSecrets(api, cache)
+        self._configurations = NamedConfigurations(api, cache, metrics)
         self._deliverer = Deliverer(api, cache, prober, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
         """Enqueued namespaces, and when to reconcile them (`time.monotonic`)."""
@@ -131,6 +142,7 @@ class Reconciler:
         """
         if not self.leads and not self._busy:
             self._secrets.forget()
+            self._configurations.forget()
             self._deliverer.stand_by()
         namespaces = self._cache.namespaces()
         components = [each for namespace in namespaces for each in self._cache.components(namespace)]
@@ -139,6 +151,7 @@ class Reconciler:
         self._metrics.set("components", len(components) - ready, ready="false")
         self._metrics.set("apps", sum(len(self._cache.running_apps(namespace)) for namespace in namespaces))
         self._deliverer.count()
+        self._configurations.count()
         self._prober.retain({pod["metadata"]["uid"] for name in namespaces for pod in self._cache.pods(name)})
 
     async def run(self) -> None:
@@ -202,7 +215,8 @@ class Reconciler:
         4. Probe sidecars: which version they should have read is known since step 2. Probes run in the background, and
            the namespace is enqueued again when they have ended.
         5. Write statuses, which say what steps 2 and 4 have found.
-        6. Report missed pods and mistakes in annotations. Eviction comes last, so that a new pod finds its Secret.
+        6. Report missed pods, missing Configurations and mistakes in annotations. Eviction comes last, so that a new
+           pod finds its Secret.
 
         The first ApiError ends a reconcile; the retry begins at step 1. If the API server refuses a call for one
         object, the step handles that and returns the seconds until the next attempt.
@@ -220,6 +234,7 @@ class Reconciler:
         self._schedule_probes(namespace, expected)
         retries += await self._write_statuses(snapshot, deliveries, expected)
         retries.append(await self._missed_pods.handle(namespace))
+        await self._configurations.report(namespace, pods, snapshot.files, snapshot.configurations)
         await self._mistakes.report(namespace)
         self._enqueue_retries(namespace, retries)
 
@@ -237,7 +252,11 @@ class Reconciler:
         resiliencies = NamespaceResiliencies(
             self._cache.resiliencies(namespace), admits_unknown_names=self._admits_unknown_policies
         )
-        return _Snapshot(namespace, pods, apps, components, resiliencies, await self._secrets.of(namespace, components))
+        configurations = judged(self._cache.configurations(namespace))
+        files = await self._configurations.of(namespace, pods, configurations)
+        references = [reference for given in files.values() for file in given.values() for reference in file.references]
+        secrets = await self._secrets.of(namespace, components, references)
+        return _Snapshot(namespace, pods, apps, components, resiliencies, configurations, files, secrets)
 
     async def _refresh_components_of_new_apps(self, apps: Iterable[str], namespace: str) -> None:
         """List the Components if an app has no Secret yet.
@@ -256,7 +275,13 @@ class Reconciler:
 
     async def _deliver_to(self, app: str, snapshot: _Snapshot, pods: Iterable[CachedPod]) -> Delivery:
         return await self._deliverer.deliver(
-            app, snapshot.namespace, snapshot.components, snapshot.secrets, pods, snapshot.resiliencies
+            app,
+            snapshot.namespace,
+            snapshot.components,
+            snapshot.secrets,
+            pods,
+            snapshot.resiliencies,
+            snapshot.files.get(app, NO_CONFIGURATIONS),
         )
 
     # --- 3. Secrets of apps without pods ------------------------------------------------------------------------------
@@ -294,7 +319,18 @@ class Reconciler:
             named = [each.name for each in snapshot.resiliencies.visible_to(app)]
             policies = [name for name in named if resiliency_key(name) in delivered]
             version, status_key = version_in(secret), status_key_in(secret)
-            found[app] = [Expected(pod, version, delivered, wanted, status_key, policies) for pod in pods]
+            found[app] = [
+                Expected(
+                    pod,
+                    version,
+                    delivered,
+                    wanted,
+                    status_key,
+                    policies,
+                    name if configuration_key(name := pod["configuration"]) in delivered else "",
+                )
+                for pod in pods
+            ]
         return found
 
     def _schedule_probes(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
@@ -342,6 +378,15 @@ class Reconciler:
             if were_probed or not is_current(named.manifest):
                 found = status_of_resiliency(named, snapshot.resiliencies, components, apps, reports, now)
                 retries.append(await self._statuses.write("resiliencies", named.manifest, found))
+        for name, configuration in snapshot.configurations.items():
+            if were_probed or not is_current(configuration.manifest):
+                using = {app_id_of(pod): apps[app_id_of(pod)] for pod in snapshot.pods if pod["configuration"] == name}
+                theirs = {
+                    app: [self._prober.report_on(each) for each in expected.get(app, ()) if each.configuration == name]
+                    for app in using
+                }
+                state = status_of_configuration(configuration, snapshot.secrets, using, theirs, now)
+                retries.append(await self._statuses.write("configurations", configuration.manifest, state))
         return retries
 
     def _app(self, app: str, namespace: str, delivery: Delivery) -> App:

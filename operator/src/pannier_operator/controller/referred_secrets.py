@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from pannier_operator.objects.references import references_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pannier_crds.component import SecretKeyRef
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.objects.namespace_components import NamespaceComponents
@@ -29,15 +32,15 @@ class ReferredSecrets:
         """Keep no values any more."""
         self._known.clear()
 
-    async def of(self, namespace: str, components: NamespaceComponents) -> Secrets:
-        """Return the keys of the namespace's Secrets, with the values of those that components refer to; the values of
-        the others are empty. Raises ApiError.
+    async def of(self, namespace: str, components: NamespaceComponents, others: Iterable[SecretKeyRef] = ()) -> Secrets:
+        """Return the keys of the namespace's Secrets, with the values of those that components and `others` refer to;
+        the values of the rest are empty. Raises ApiError.
         """
         secrets: Secrets = {
             secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
             for secret in self._cache.foreign_secrets(namespace)
         }
-        referred = _referred_to(components) & secrets.keys()
+        referred = {*_referred_to(components), *(reference.name for reference in others)} & secrets.keys()
         for key in [key for key in self._known if key[0] == namespace and key[1] not in referred]:
             del self._known[key]
         for name in referred:

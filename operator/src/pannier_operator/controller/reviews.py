@@ -7,19 +7,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
+from pannier_operator.admission.configurations import judge_configuration, named_by
 from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, asks_for_components, mutate
 from pannier_operator.admission.resiliencies import judge_resiliency
 from pannier_operator.admission.verdict import Verdict
-from pannier_operator.admission.workloads import warnings_for
+from pannier_operator.admission.workloads import pod_of, warnings_for
 from pannier_operator.cluster.current_components import CurrentComponents
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.known_secrets import KnownSecrets
 from pannier_operator.cluster.shared_reads import SharedReads
-from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up, lacks_sidecar
-from pannier_operator.objects.namespace_components import component_in
+from pannier_operator.objects.app_ids import DISABLED, INJECTION_LABEL, job_to_look_up, lacks_sidecar
+from pannier_operator.objects.namespace_components import component_in, text_of
+from pannier_operator.objects.namespace_configurations import judge_alone, missing
+from pannier_operator.objects.references import references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pannier_crds.component import Component
@@ -38,7 +41,7 @@ _FAILED: Final = "no sidecar is injected: the operator failed, its log says why"
 
 
 class AdmissionReviews:
-    """Judges Components, Resiliency objects, pods and workloads. Every replica does this."""
+    """Judges Components, Resiliency objects, Configurations, pods and workloads. Every replica does this."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class AdmissionReviews:
         self.answers = {
             "components": self.review_component,
             "resiliencies": self.review_resiliency,
+            "configurations": self.review_configuration,
             "workloads": self.judge_workload,
         }
         """The functions that answer whole reviews, by the path of the webhook."""
@@ -118,6 +122,42 @@ class AdmissionReviews:
             logger.warning("The Resiliency objects of namespace %s cannot be read: %s", namespace, error)
             return verdict
 
+    async def review_configuration(self, review: kinds.AdmissionReview) -> kinds.AdmissionReview:
+        """Answer the AdmissionReview of a Configuration. If its Secrets cannot be read, they are not warned of."""
+        request = review["request"]
+        namespace, new = request.get("namespace") or "", request.get("object")
+        with self.timed("configurations"):
+            verdict = judge_configuration(new, request.get("oldObject"), await self._secrets_for(namespace, new))
+        self._count("configurations", verdict.is_admitted)
+        return _answering_with(verdict, review)
+
+    async def _secrets_for(
+        self, namespace: str, new: kinds.Configuration | None
+    ) -> Mapping[str, Collection[str]] | None:
+        configuration = None if new is None else judge_alone(new).accepted
+        references = [] if configuration is None else [reference for _, reference in configuration.secret_references]
+        try:
+            return await self._known_secrets.keys_in(namespace, references)
+        except ApiError as error:
+            logger.warning("The Secrets of namespace %s cannot be read: %s", namespace, error)
+            return None
+
+    async def _about_configuration(self, pod: pod_kinds.Pod | None, namespace: str) -> tuple[str, ...]:
+        """Return a warning if the Configuration that a new pod names does not exist: the pod will wait for it.
+
+        The same `kubectl apply` may have created it a moment ago, so the API server is asked for one that is not in the
+        cache.
+        """
+        name = named_by(pod)
+        known = {text_of(each, "name") for each in self._cache.configurations(namespace)}
+        try:
+            if not name or name in known or await self._api.configuration(namespace, name) is not None:
+                return ()
+        except ApiError as error:
+            logger.warning("The Configurations of namespace %s cannot be read: %s", namespace, error)
+            return ()
+        return (f"{missing(name, known)}; until then pods do not start",)
+
     async def judge_component(
         self,
         operation: Operation,
@@ -148,7 +188,7 @@ class AdmissionReviews:
         """Read what the verdict depends on, and decide. If it cannot be read, only deletions are admitted."""
         try:
             neighbours = await self._components.of(namespace) if concerns_neighbours(new, old) else ()
-            known_secrets = await self._known_secrets.keys_in(namespace, new)
+            known_secrets = await self._known_secrets.keys_in(namespace, references_in(new))
         except ApiError as error:
             logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
             if operation == "DELETE":
@@ -235,6 +275,8 @@ class AdmissionReviews:
                 server_version=self.server_version,
                 bounds=facts.bounds,
             )
+            if facts.labels.get(INJECTION_LABEL) != DISABLED:
+                warnings += await self._about_configuration(pod_of(workload), namespace)
         except Exception:  # whatever fails here, the workload itself is admitted
             logger.exception("A workload in namespace %s was not judged: the operator failed", namespace)
             warnings = ()

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY: Final = 30.0
 """Seconds until a status that the API server refuses is written again."""
-_KINDS: Final = {"components": "Component", "resiliencies": "Resiliency"}
+_KINDS: Final = {"components": "Component", "resiliencies": "Resiliency", "configurations": "Configuration"}
 
 
 class StatusWriter:

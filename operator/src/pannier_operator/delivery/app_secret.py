@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pannier_crds.folder import VERSION_FILE
+from pannier_crds.folder import CONFIGURATION_PREFIX, VERSION_FILE
 from pannier_operator.objects.namespace_components import annotation_of, metadata_of
 
 if TYPE_CHECKING:
@@ -21,21 +21,20 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "pannier-operator"
 OUTLIVES_RELEASE_LABEL: Final = "pannier.dev/outlives-release"
 """On every object that stays after the chart is uninstalled, so that one command finds them all."""
-GENERATION: Final = "pannier.dev/generation"
-"""On a delivered component: the generation of the Component it was made from."""
 GENERATIONS: Final = "pannier.dev/generations"
-"""On the Secret: the generation of each component and Resiliency in it, so that its data need not be read."""
+"""On the Secret: the generation of each object in it, so that its data need not be read."""
 
 
+_CONFIGURATION: Final = "configuration/"
 MAX_BYTES: Final = 1024 * 1024
 """Kubernetes' limit for all values of a Secret together."""
 
 
 class TooLarge(NamedTuple):
-    """A component or Resiliency that was left out, because those of an app may hold 1 MiB together."""
+    """An object that was left out, because those of an app may hold 1 MiB together."""
 
     key: str
-    """The component's name, or the `resiliency_key`."""
+    """The component's name, the `resiliency_key` or the `configuration_key`."""
     size: int
     """Bytes, including those of its secrets."""
     total: int
@@ -45,6 +44,26 @@ class TooLarge(NamedTuple):
 def resiliency_key(name: str) -> str:
     """Return what a Resiliency is called among components: a component's name has no slash."""
     return f"resiliency/{name}"
+
+
+def configuration_key(name: str) -> str:
+    """Return what a Configuration is called among components."""
+    return f"{_CONFIGURATION}{name}"
+
+
+def configuration_file(name: str) -> str:
+    """Return the key of the Secret that holds a Configuration."""
+    return f"{CONFIGURATION_PREFIX}{name}"
+
+
+def configuration_in(file: str) -> str:
+    """Return the name of the Configuration that a key of the Secret holds."""
+    return file.removeprefix(CONFIGURATION_PREFIX)
+
+
+def configurations_in(secret: Secret | None) -> set[str]:
+    """Return the names of the Configurations that an app's Secret holds."""
+    return {key.removeprefix(_CONFIGURATION) for key in generations_in(secret) if key.startswith(_CONFIGURATION)}
 
 
 def secret_name(app_id: str) -> str:

@@ -1,10 +1,10 @@
 """What each app's sidecars should see, as one Secret per app. Pure.
 
-The sidecar sees the Secret as a folder with a file for each component, and one for all Resiliency objects. If
-components refer to Kubernetes Secrets, the folder also holds a secret store for them, and its JSON file. An index lists
-all files, so that a file that somebody else adds to the Secret is not read. References to secrets are kept, so the
-sidecar knows which values are secret: it never logs them, and replaces no `{appID}` in a password. It reads the folder
-on a cluster as it does on a laptop.
+The sidecar sees the Secret as a folder with a file for each component, and one for all Resiliency objects. A
+Configuration that pods name is a file that they mount beside it. If components refer to Kubernetes Secrets, the folder
+also holds a secret store for them, and its JSON file. An index lists all files, so that a file that somebody else adds
+to the Secret is not read. References to secrets are kept, so the sidecar knows which values are secret: it never logs
+them, and replaces no `{appID}` in a password. It reads the folder on a cluster as it does on a laptop.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pannier_crds import canonical_json
 from pannier_crds.component import API_VERSION, Component, MetadataItem
 from pannier_crds.folder import (
+    GENERATION,
     INDEX_FILE,
     KUBERNETES_SECRETS_FILE,
     KUBERNETES_SECRETS_STORE,
@@ -27,10 +28,11 @@ from pannier_crds.folder import (
 )
 from pannier_crds.resiliency import KIND
 from pannier_operator.delivery.app_secret import (
-    GENERATION,
     GENERATIONS,
     MAX_BYTES,
     TooLarge,
+    configuration_file,
+    configuration_key,
     labels,
     resiliency_key,
     secret_name,
@@ -40,8 +42,10 @@ from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencie
 from pannier_operator.objects.references import Unresolved, references_of, text_in, unresolved_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from pannier_crds.component import SecretKeyRef
+    from pannier_operator.delivery.configurations import ConfigurationFile
     from pannier_operator.objects import kinds
     from pannier_operator.objects.namespace_components import Member
     from pannier_operator.objects.namespace_resiliencies import ResiliencyMember
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 SECRET_STORE_FILE: Final = "_kubernetes.yaml"
 Secrets = dict[str, dict[str, str]]
 NO_RESILIENCIES: Final = NamespaceResiliencies()
+NO_CONFIGURATIONS: Final[Mapping[str, ConfigurationFile]] = {}
 
 
 class AppSecret(NamedTuple):
@@ -75,23 +80,30 @@ def secret_for(
     components: NamespaceComponents | Iterable[kinds.Component],
     secrets: Mapping[str, Mapping[str, bytes]],
     resiliencies: NamespaceResiliencies = NO_RESILIENCIES,
+    configurations: Mapping[str, ConfigurationFile] = NO_CONFIGURATIONS,
 ) -> AppSecret:
     """Return the app's Secret. If the app sees no component, the Secret has an empty index: the pods' volume needs the
     Secret to exist.
 
-    `secrets` are the namespace's Secrets by name, their data decoded. A component with an unresolved reference is
+    `secrets` are the namespace's Secrets by name, their data decoded. `configurations` are the files of the
+    Configurations that the app's pods name, by name; they come before everything else if not all of it fits, because
+    pods do not start without. A component with an unresolved reference is
     delivered too: the sidecar refuses it with the reason, and goes on serving the version that it had.
     """
     visible = _visible(app_id, namespace, components)
     unresolved = [lack for _, component in visible for lack in unresolved_in(component, secrets)]
-    chosen, too_large = _within_limit(visible, secrets)
-    files = _files(chosen, namespace, secrets)
-    policies, left_out = _policies_within(MAX_BYTES - _size(chosen, secrets), resiliencies.visible_to(app_id))
+    given, unfit = _configurations_within(MAX_BYTES // 2, configurations, secrets)
+    room = MAX_BYTES - sum(_size_of_configuration(each, secrets) for each in given.values())
+    chosen, too_large = _within_limit(room, visible, secrets)
+    files = _files(chosen, namespace, secrets, [reference for each in given.values() for reference in each.references])
+    files |= {configuration_file(name): each.content for name, each in given.items()}
+    policies, left_out = _policies_within(room - _size(chosen, secrets), resiliencies.visible_to(app_id))
     if policies:
         files[RESILIENCIES_FILE] = b"".join(map(_document, policies))
     files[INDEX_FILE] = index_of(files)
     generations = {component.name: member.generation for member, component in chosen}
     generations |= {resiliency_key(member.name): member.generation for member in policies}
+    generations |= {configuration_key(name): each.generation for name, each in given.items()}
     manifest: kinds.Secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -104,7 +116,7 @@ def secret_for(
         "type": "Opaque",
         "data": {name: base64.b64encode(content).decode() for name, content in files.items()},
     }
-    return AppSecret(manifest, unresolved, [*too_large, *left_out])
+    return AppSecret(manifest, unresolved, [*unfit, *too_large, *left_out])
 
 
 def _visible(
@@ -119,13 +131,23 @@ def _visible(
 
 
 def _files(
-    visible: Sequence[tuple[Member, Component]], namespace: str, secrets: Mapping[str, Mapping[str, bytes]]
+    visible: Sequence[tuple[Member, Component]],
+    namespace: str,
+    secrets: Mapping[str, Mapping[str, bytes]],
+    others: Sequence[SecretKeyRef],
 ) -> dict[str, bytes]:
+    """Return the files of the components, and what they and `others` refer to."""
     files = {f"{component.name}.yaml": _file(component, member.generation) for member, component in visible}
-    if any(references_of(component) for _, component in visible):
+    references = _references(visible)
+    if references:
         files[SECRET_STORE_FILE] = _file(_secret_store(namespace), 0)
-        files[KUBERNETES_SECRETS_FILE] = _json(_referred(visible, secrets))
+    if references or others:
+        files[KUBERNETES_SECRETS_FILE] = _json(_referred([*references, *others], secrets))
     return files
+
+
+def _references(visible: Iterable[tuple[Member, Component]]) -> list[SecretKeyRef]:
+    return [reference for _, component in visible for _, reference in references_of(component)]
 
 
 @lru_cache(maxsize=4096)
@@ -173,14 +195,37 @@ def _written(manifest: str) -> bytes:
 def _policies_within(room: int, visible: Sequence[ResiliencyMember]) -> tuple[list[ResiliencyMember], list[TooLarge]]:
     """Leave out the largest Resiliency objects until the rest fits beside the components."""
     sizes = {member.name: len(_document(member)) for member in visible}
-    chosen, left_out = list(visible), []
-    total = sum(sizes.values()) + _POLICIES_BYTES
-    while chosen and total > room:
-        largest = max(chosen, key=lambda member: (sizes[member.name], member.name))
-        chosen.remove(largest)
-        left_out.append(TooLarge(resiliency_key(largest.name), sizes[largest.name], MAX_BYTES - room + total))
-        total -= sizes[largest.name]
-    return chosen, left_out
+    kept, left_out = _largest_left_out(room - _POLICIES_BYTES, sizes, resiliency_key)
+    return [member for member in visible if member.name in kept], left_out
+
+
+def _configurations_within(
+    room: int, configurations: Mapping[str, ConfigurationFile], secrets: Mapping[str, Mapping[str, bytes]]
+) -> tuple[dict[str, ConfigurationFile], list[TooLarge]]:
+    """Leave out the largest Configurations until the rest fits: only pods with different ones can make them many."""
+    sizes = {name: _size_of_configuration(each, secrets) for name, each in configurations.items()}
+    kept, left_out = _largest_left_out(room, sizes, configuration_key)
+    return {name: configurations[name] for name in sorted(kept)}, left_out
+
+
+def _size_of_configuration(file: ConfigurationFile, secrets: Mapping[str, Mapping[str, bytes]]) -> int:
+    values = _json(_referred(file.references, secrets)) if file.references else b""
+    return len(file.content) + len(values) + _CONFIGURATION_BYTES
+
+
+def _largest_left_out(
+    room: int, sizes: Mapping[str, int], key: Callable[[str], str]
+) -> tuple[set[str], list[TooLarge]]:
+    """Return the names of the objects that fit into `room` bytes without the largest ones, and those."""
+    kept, left_out = set(sizes), []
+    total = sum(sizes.values())
+    for name in sorted(sizes, key=lambda name: (sizes[name], name), reverse=True):
+        if total <= room:
+            break
+        kept.remove(name)
+        left_out.append(TooLarge(key(name), sizes[name], MAX_BYTES - room + total))
+        total -= sizes[name]
+    return kept, left_out
 
 
 def _secret_store(namespace: str) -> Component:
@@ -189,14 +234,13 @@ def _secret_store(namespace: str) -> Component:
     return Component(KUBERNETES_SECRETS_STORE, "secretstores.local.file", namespace=namespace, metadata=settings)
 
 
-def _referred(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> Secrets:
-    """Return the secrets that these components refer to, and no others."""
+def _referred(references: Iterable[SecretKeyRef], secrets: Mapping[str, Mapping[str, bytes]]) -> Secrets:
+    """Return the secrets that are referred to, and no others."""
     found: Secrets = {}
-    for _, component in visible:
-        for _, reference in references_of(component):
-            value = text_in(secrets, reference)
-            if value is not None:
-                found.setdefault(reference.name, {})[reference.key] = value
+    for reference in references:
+        value = text_in(secrets, reference)
+        if value is not None:
+            found.setdefault(reference.name, {})[reference.key] = value
     return found
 
 
@@ -205,24 +249,25 @@ def _json(content: object) -> bytes:
 
 
 def _within_limit(
-    visible: list[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]
+    room: int, visible: list[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]
 ) -> tuple[list[tuple[Member, Component]], list[TooLarge]]:
     """Leave out the largest components until the rest fits: they cause the overflow, and the others stay served."""
     total = _size(visible, secrets)
     chosen, left_out = list(visible), []
-    if total > MAX_BYTES:
+    if total > room:
         chosen.sort(key=lambda pair: (_size([pair], secrets), pair[1].name))
-    while _size(chosen, secrets) > MAX_BYTES:
+    while chosen and _size(chosen, secrets) > room:
         largest = chosen.pop()
-        left_out.append(TooLarge(largest[1].name, _size([largest], secrets), total))
+        left_out.append(TooLarge(largest[1].name, _size([largest], secrets), MAX_BYTES - room + total))
     return sorted(chosen, key=lambda pair: pair[1].name), left_out
 
 
 def _size(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> int:
     files = {component.name: _file(component, member.generation) for member, component in visible}
-    contents = sum(map(len, files.values())) + len(_json(_referred(visible, secrets)))
+    contents = sum(map(len, files.values())) + len(_json(_referred(_references(visible), secrets)))
     return contents + len(index_of(files)) + _STORE_BYTES
 
 
 _POLICIES_BYTES: Final = 128  # room for the entry of their file in the index
+_CONFIGURATION_BYTES: Final = 512  # room for the entry of a Configuration's file in the index, with its longest name
 _STORE_BYTES: Final = 1536  # room for the secret store's own file, the version, and their entries in the index

@@ -44,7 +44,7 @@ class SidecarOptions:
     app_protocol: str = "http"
     """Passed to the app and shown in the metadata; the sidecar never calls the app."""
     config: str = ""
-    """Name of a Configuration. Passed on, so that the sidecar's log says that it has no effect."""
+    """Name of a Configuration of the pod's namespace."""
     profile: Literal["spec", "dapr"] | None = None
     is_native: bool | None = None
 

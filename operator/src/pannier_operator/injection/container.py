@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.values import format_duration
 from pannier_operator.injection.ending import shutdown_block
 from pannier_operator.injection.environment import sidecar_environment
-from pannier_operator.injection.plan import COMPONENTS_PATH, HTTP_PORT, PUBLIC_PORT, SOCKET_PATH
+from pannier_operator.injection.plan import COMPONENTS_PATH, CONFIGURATION_PATH, HTTP_PORT, PUBLIC_PORT, SOCKET_PATH
 from pannier_operator.injection.pluggable import sockets_environment
 from pannier_operator.injection.probes import probes_of
 from pannier_operator.injection.resources import resources_of
@@ -96,7 +96,7 @@ def _flags(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[str, str]
         "allowed-origins": options.allowed_origins,
         "graceful-shutdown-seconds": "" if options.graceful_shutdown is None else str(options.graceful_shutdown),
         "block-shutdown-duration": format_duration(block) if block else "",
-        "config": options.config,
+        "config": f"{CONFIGURATION_PATH}/{options.config}.yaml" if options.config else "",
     }
     yield from ((name, value) for name, value in optional.items() if value)
 

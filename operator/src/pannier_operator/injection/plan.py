@@ -20,6 +20,8 @@ PUBLIC_PORT: Final = 3501
 
 COMPONENTS_VOLUME: Final = "pannier-components"
 COMPONENTS_PATH: Final = "/components"
+CONFIGURATION_VOLUME: Final = "pannier-configuration"
+CONFIGURATION_PATH: Final = "/configuration"
 SOCKET_VOLUME: Final = "dapr-unix-domain-socket"
 SOCKET_PATH: Final = "/var/run/dapr-sockets"
 TOKEN_MASK_VOLUME: Final = "pannier-no-service-account-token"

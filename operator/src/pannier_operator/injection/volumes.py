@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pannier_operator.delivery.app_secret import secret_name
+from pannier_operator.delivery.app_secret import configuration_file, secret_name
 from pannier_operator.injection.plan import (
     COMPONENTS_PATH,
     COMPONENTS_VOLUME,
+    CONFIGURATION_PATH,
+    CONFIGURATION_VOLUME,
     SOCKET_PATH,
     SOCKET_VOLUME,
     TOKEN_MASK_VOLUME,
@@ -27,13 +29,19 @@ def volumes_for(pod: pod_kinds.Pod, injection: Injection) -> list[pod_kinds.Volu
     """Return the volumes that the pod gets.
 
     The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
-    components. The empty volume covers the path of the service account's token. The ServiceAccount admission plugin
-    runs again after webhooks, and mounts no token into containers that have a mount at that path.
+    components. Nor is the key with the Configuration that the pod names: a sidecar without it would allow every call,
+    so the kubelet waits until there is one. The empty volume covers the path of the service account's token. The
+    ServiceAccount admission plugin runs again after webhooks, and mounts no token into containers that have a mount at
+    that path.
     """
     volumes: list[pod_kinds.Volume] = [
         {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}},
         {"name": TOKEN_MASK_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Ki"}},
     ]
+    if name := injection.options.config:
+        items: list[pod_kinds.KeyToPath] = [{"key": configuration_file(name), "path": f"{name}.yaml"}]
+        secret: pod_kinds.SecretVolume = {"secretName": secret_name(injection.app_id), "items": items}
+        volumes.append({"name": CONFIGURATION_VOLUME, "secret": secret})
     if injection.options.unix_socket_path:
         volumes.append({"name": SOCKET_VOLUME, "emptyDir": {"medium": "Memory"}})
     return [*volumes, *component_volumes(pod, injection)]
@@ -45,6 +53,8 @@ def mounts_for(pod: pod_kinds.Pod, injection: Injection) -> list[pod_kinds.Volum
         {"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True},
         {"name": TOKEN_MASK_VOLUME, "mountPath": TOKEN_PATH, "readOnly": True},
     ]
+    if injection.options.config:
+        mounts.append({"name": CONFIGURATION_VOLUME, "mountPath": CONFIGURATION_PATH, "readOnly": True})
     if injection.options.unix_socket_path:
         mounts.append({"name": SOCKET_VOLUME, "mountPath": SOCKET_PATH})
     mounts += sockets_mounts(injection)
@@ -70,6 +80,8 @@ def _asked_for(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[Mount
     known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
     taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH, sockets_folder(injection)}
     options = injection.options
+    if options.config:
+        taken.add(CONFIGURATION_PATH)
     for mount in (*options.mounts, *options.writable_mounts):
         if mount.volume not in known:
             yield mount, "the pod has no such volume"

@@ -4,6 +4,7 @@ kinds, pod_kinds        the fields that are read or written; those of pods and w
 app_ids                 which app a pod belongs to; labels and annotations of pods and namespaces
 namespace_components    the Components of a namespace with their verdicts
 namespace_resiliencies  its Resiliency objects with theirs
+namespace_configurations    its Configurations with theirs
 references              their references to Secrets
 label_selectors, quantities, resource_versions    these parts of objects
 """

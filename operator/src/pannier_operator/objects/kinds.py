@@ -56,7 +56,7 @@ class Namespace(Object, total=False):
     pass
 
 
-# --- Components and Resiliency objects --------------------------------------------------------------------------------
+# --- Components, Resiliency objects and Configurations ----------------------------------------------------------------
 
 
 class Condition(TypedDict):
@@ -103,6 +103,10 @@ class Component(Configured, total=False):
 
 class Resiliency(Configured, total=False):
     """`pannier_crds.resiliency.Resiliency` reads its parts."""
+
+
+class Configuration(Configured, total=False):
+    """`pannier_crds.configuration.Configuration` reads its parts."""
 
 
 # --- Secrets, Leases, Events ------------------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ class AdmissionRequest(TypedDict, total=False):
     operation: Literal["CREATE", "UPDATE", "DELETE"]
     namespace: str
     object: Any
-    """A Component, a Resiliency or a workload, depending on the webhook's path; None for a deletion."""
+    """What the webhook's path says: a Component, a Resiliency, a Configuration or a workload; None for a deletion."""
     oldObject: Any
     userInfo: dict[str, Any]
 

@@ -21,8 +21,23 @@ MAX_NAME_LENGTH: Final = 240
 """Characters of a Component's name, which names a file and therefore a key of a Secret."""
 
 
+class JudgedObject:
+    """An object that was judged; its classes have the verdict."""
+
+    __slots__ = ()
+    manifest: kinds.Configured
+
+    @property
+    def name(self) -> str:
+        return text_of(self.manifest, "name")
+
+    @property
+    def generation(self) -> int:
+        return generation_of(self.manifest)
+
+
 @dataclass(frozen=True, slots=True)
-class Member:
+class Member(JudgedObject):
     """One Component and the verdict on it."""
 
     manifest: kinds.Component
@@ -32,14 +47,6 @@ class Member:
     """Errors and warnings about the Component alone."""
     conflicts: tuple[Problem, ...] = ()
     """Conflicts with older Components; empty if the Component has errors itself."""
-
-    @property
-    def name(self) -> str:
-        return text_of(self.manifest, "name")
-
-    @property
-    def generation(self) -> int:
-        return generation_of(self.manifest)
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.problems import InvalidManifestError
 from pannier_crds.resiliency import Resiliency
 from pannier_crds.resiliency_policies import Policies, remarks_on_built_in
-from pannier_operator.objects.namespace_components import generation_of, text_of, unjudged
+from pannier_operator.objects.namespace_components import JudgedObject, text_of, unjudged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ _MAX_ROUNDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class ResiliencyMember:
+class ResiliencyMember(JudgedObject):
     """One Resiliency and the verdict on it."""
 
     manifest: kinds.Resiliency
@@ -36,14 +36,6 @@ class ResiliencyMember:
     """Errors and warnings about the object alone."""
     unknown: tuple[Problem, ...] = ()
     """Policies that its targets name and that are not defined for every app that it is for."""
-
-    @property
-    def name(self) -> str:
-        return text_of(self.manifest, "name")
-
-    @property
-    def generation(self) -> int:
-        return generation_of(self.manifest)
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -108,8 +108,16 @@ class Container(Probes, total=False):
     restartPolicy: str
 
 
+class KeyToPath(TypedDict):
+    """A key of a Secret, and the file that has its value."""
+
+    key: str
+    path: str
+
+
 class SecretVolume(TypedDict, total=False):
     secretName: str
+    items: Sequence[KeyToPath]
 
 
 class EmptyDir(TypedDict, total=False):
@@ -167,6 +175,8 @@ class CachedPod(Pod, total=False):
     """The status of its condition `Ready`."""
     mistakes: tuple[str, ...]
     """What is wrong with its annotations."""
+    configuration: str
+    """The name of the Configuration that it mounts; empty for none."""
 
 
 class PodTemplate(TypedDict, total=False):

@@ -8,7 +8,7 @@ from pannier_crds.checks import is_served, secret_store_problems
 from pannier_crds.problems import metadata_path
 from pannier_operator.objects.namespace_components import NamespaceComponents, judge_alone, text_of
 from pannier_operator.objects.references import references_of, unresolved_in
-from pannier_operator.status.findings import Finding, conditions_of, delivered, joined, not_delivered, ready
+from pannier_operator.status.findings import Finding, conditions_of, delivered, joined, not_delivered, ready, resolved
 from pannier_operator.status.readiness import trouble_of
 from pannier_operator.status.reasons import CONDITIONS
 
@@ -107,10 +107,7 @@ def _resolved(member: Member, components: NamespaceComponents, secrets: Mapping[
     strange = list(secret_store_problems(component, components.accepted_or_left()))
     if strange:
         return Finding("False", "SecretStoreMissing", joined(strange))
-    count = len(references_of(component))
-    if count:
-        return Finding("True", "Resolved", f"{count} secret{'s' if count > 1 else ''} found")
-    return Finding("True", "NotNeeded", "it refers to no Kubernetes Secret")
+    return resolved(len(references_of(component)))
 
 
 def _has_current(member: Member, app: App) -> bool:

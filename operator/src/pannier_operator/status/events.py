@@ -1,4 +1,5 @@
-"""Events, for `kubectl describe`: changes of Components and Resiliency objects, and pods without their sidecar. Pure.
+"""Events, for `kubectl describe`: changes of objects that users write, and pods without their sidecar or Configuration.
+Pure.
 
 An Event's name is derived from its content, so creating it twice, by whichever replica, makes one Event.
 """
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MISSED: Final = "SidecarMissing"
 UNDELIVERED: Final = "ComponentsNotDelivered"
+UNCONFIGURED: Final = "ConfigurationMissing"
 EVICTED: Final = "EvictedForSidecar"
 MISTAKE: Final = "AnnotationWithoutEffect"
 _REPORTER: Final = "pannier-operator"
@@ -45,6 +47,10 @@ def event_of_missed_pod(pod: pod_kinds.Pod, now: datetime) -> kinds.Event:
 
 def event_of_undelivered_pod(pod: pod_kinds.Pod, why: str, now: datetime) -> kinds.Event:
     return _event(_reference_to_pod(pod), "Warning", UNDELIVERED, why, now)
+
+
+def event_of_unconfigured_pod(pod: pod_kinds.Pod, why: str, now: datetime) -> kinds.Event:
+    return _event(_reference_to_pod(pod), "Warning", UNCONFIGURED, why, now)
 
 
 def event_of_eviction(pod: pod_kinds.Pod, now: datetime) -> kinds.Event:

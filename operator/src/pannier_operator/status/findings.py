@@ -143,6 +143,13 @@ def not_delivered() -> Trouble:
     return Trouble("Delivering", "not yet in its Secret")
 
 
+def resolved(references: int) -> Finding:
+    """Return that all secrets exist to which an object has this many references."""
+    if references:
+        return Finding("True", "Resolved", f"{references} secret{'s' if references > 1 else ''} found")
+    return Finding("True", "NotNeeded", "it refers to no Kubernetes Secret")
+
+
 def joined(problems: Iterable[Problem]) -> str:
     return "; ".join(str(problem) for problem in problems)
 

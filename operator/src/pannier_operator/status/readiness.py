@@ -1,4 +1,4 @@
-"""What sidecars report on their stores and policies (`GET /v1.0/healthz?verbose`), and what it means for an app.
+"""What sidecars report on what was delivered to them (`GET /v1.0/healthz?verbose`), and what it means for an app.
 Pure.
 """
 
@@ -42,11 +42,13 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """One store or Resiliency in one sidecar: `state` is ready, waiting, refused or hidden."""
+    """One store, Resiliency or Configuration in one sidecar: `state` is ready, waiting, refused or hidden."""
 
     state: str
     why: str = ""
     """Why it is not ready; of a ready one, why its latest version is not served."""
+    generation: str = ""
+    """Of a Configuration: the generation that is in effect."""
 
 
 _store_report: Final = lru_cache(maxsize=1024)(StoreReport)
@@ -64,6 +66,8 @@ class Report:
     """The version of the components that the sidecar has read last; empty if it reports none."""
     resiliencies: Mapping[str, StoreReport] | None = None
     """None: the sidecar is of a version that does not report on them."""
+    configurations: Mapping[str, StoreReport] | None = None
+    """None: the same, or the sidecar has no Configuration."""
 
     def has_read(self, version: str) -> bool:
         """Return whether the sidecar has read this version. One that reports no version is assumed to have."""
@@ -87,12 +91,15 @@ class Report:
             # has a second line, the status key.
             version=str(answer.get("componentsVersion") or "").partition("\n")[0],
             resiliencies=_states_in(named) if isinstance(named := answer.get("resiliencies"), Mapping) else None,
+            configurations=_states_in(named) if isinstance(named := answer.get("configurations"), Mapping) else None,
         )
 
 
 def _states_in(part: Mapping[object, object]) -> dict[str, StoreReport]:
     return {
-        intern(str(name)): _store_report(str(each.get("state", "")), str(each.get("why") or ""))
+        intern(str(name)): _store_report(
+            str(each.get("state", "")), str(each.get("why") or ""), str(each.get("generation") or "")
+        )
         for name, each in part.items()
         if isinstance(each, Mapping)
     }
@@ -100,7 +107,7 @@ def _states_in(part: Mapping[object, object]) -> dict[str, StoreReport]:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why an app does not have a component or Resiliency ready."""
+    """Why an app does not have an object ready."""
 
     reason: NotReady | NotUsedBySidecar | NotDelivered
     message: str
@@ -121,6 +128,13 @@ def trouble_of_resiliency(name: str, reports: Sequence[Report]) -> Trouble | Non
     return _worst(reports, lambda report: _trouble_with_resiliency(name, report))
 
 
+def trouble_of_configuration(name: str, generation: int, reports: Sequence[Report]) -> Trouble | None:
+    """Return what keeps an app from using this generation of the Configuration; None if all the pods that name it do.
+    The reports are those of these pods.
+    """
+    return _worst(reports, lambda report: _trouble_with_configuration(name, str(generation), report))
+
+
 def _worst(reports: Sequence[Report], trouble_in: Callable[[Report], Trouble | None]) -> Trouble | None:
     if not reports:
         return Trouble("NoRunningPod", "none of its pods runs yet")
@@ -133,6 +147,16 @@ def _trouble_with_resiliency(name: str, report: Report) -> Trouble | None:
         why = "its sidecar is of a version that does not report on policies; restart the app"
         return Trouble("SidecarTooOld", f"pod {quoted(report.pod)}: {why}")
     return _trouble_in(report, (report.resiliencies or {}).get(name))
+
+
+def _trouble_with_configuration(name: str, generation: str, report: Report) -> Trouble | None:
+    if report.stores is not None and report.version and report.configurations is None:
+        why = "its sidecar is of a version that does not report on its Configuration; restart the app"
+        return Trouble("SidecarTooOld", f"pod {quoted(report.pod)}: {why}")
+    found = (report.configurations or {}).get(name)
+    if found is not None and found.generation == generation:
+        return None
+    return _trouble_in(report, found if found is not None and found.why else None)
 
 
 def _trouble_in(report: Report, store: StoreReport | None) -> Trouble | None:

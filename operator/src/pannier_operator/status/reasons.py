@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 NotAccepted = Literal["Invalid", "ActorStateStoreConflict", "DefaultStateStoreConflict", "Conflict", "NotServed"]
 NotAcceptedResiliency = Literal["Invalid", "UnknownPolicy"]
+NotAcceptedConfiguration = Literal["Invalid"]
 NotResolved = Literal["SecretMissing", "SecretStoreMissing"]
 NotDelivered = Literal["Delivering", "TooLarge", "SecretRefused"]
 NotReady = Literal[
@@ -40,3 +41,10 @@ RESILIENCY_FALSE_BECAUSE: Final[Mapping[str, tuple[Reason, ...]]] = {
     "Ready": get_args(Literal[NotUsedBySidecar, NotDelivered, NotAcceptedResiliency]),
 }
 """The conditions of a Resiliency."""
+CONFIGURATION_FALSE_BECAUSE: Final[Mapping[str, tuple[Reason, ...]]] = {
+    "Accepted": get_args(NotAcceptedConfiguration),
+    "SecretsResolved": ("SecretMissing",),
+    "Delivered": get_args(Literal[NotDelivered, NotAcceptedConfiguration]),
+    "Ready": get_args(Literal[NotUsedBySidecar, NotDelivered, "SecretMissing", NotAcceptedConfiguration]),
+}
+"""The conditions of a Configuration."""

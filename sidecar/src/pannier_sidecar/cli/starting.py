@@ -9,12 +9,13 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pannier_crds.folder import KUBERNETES_SECRETS_FILE
 from pannier_sidecar import __version__, listening
 from pannier_sidecar.cli.parsing import Parsed, UsageError, parse
 from pannier_sidecar.loading.folder import FolderUnreadableError
 from pannier_sidecar.memory_limit import memory_limit
 from pannier_sidecar.observing import logs
-from pannier_sidecar.settings import Settings, SettingsError, check, from_environment
+from pannier_sidecar.settings import MOUNTED_COMPONENTS, Settings, SettingsError, check, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,19 +78,23 @@ def set_up_logs(settings: Settings, parsed: Parsed) -> None:
 def read_configuration(settings: Settings) -> tuple[Settings, ConfigurationFiles | None]:
     """Read the files of `--config`. Return the settings that follow from them, and the files; None if there are none.
 
-    In a pod the flag may be the name of an object, which nothing delivers yet. Raises StartError.
+    In a pod the flag may be the name of an object, as in Dapr. The operator gives sidecars the path of a file instead,
+    so nothing delivers an object that is named: the start fails, because without its rules every call would be allowed.
+    Raises StartError.
     """
-    files = settings.configurations
+    files, secrets = settings.configurations, None
     if settings.place.mode == "kubernetes":
-        files = tuple(file for file in files if len(file.parts) > 1)
-        if len(files) < len(settings.configurations):
-            log.info("--config has no effect: a Configuration is not delivered by name; write the path of a file")
+        for file in files:
+            if len(file.parts) < 2:
+                advice = "write the path of a file, or let the operator inject the sidecar (annotation dapr.io/config)"
+                raise StartError(f"--config {file}: a Configuration is not read from the cluster by its name; {advice}")
+        secrets = (settings.components.folders or (MOUNTED_COMPONENTS,))[0] / KUBERNETES_SECRETS_FILE
     if not files:
         return settings, None
     # Imported here for PyYAML, and because few sidecars have a Configuration.
     from pannier_sidecar.loading.configuration_files import ConfigurationFiles, WrongConfigurationError
 
-    source = ConfigurationFiles(files, settings.place.environment)
+    source = ConfigurationFiles(files, settings.place.environment, secrets)
     try:
         configuration = source.read()
     except WrongConfigurationError as wrong:

@@ -69,6 +69,10 @@ class SidecarCalls:
             stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
             answer = {"ready": runtime.is_loaded, "componentsVersion": version, "stores": stores}
             answer["resiliencies"] = {r.name: {"state": r.state, "why": r.why} for r in runtime.resiliencies()}
+            if configurations := runtime.configurations():
+                answer["configurations"] = {
+                    c.name: {"state": c.state, "why": c.why, "generation": c.version} for c in configurations
+                }
             return _json(200 if runtime.is_loaded else 500, answer)
         return self._health()
 

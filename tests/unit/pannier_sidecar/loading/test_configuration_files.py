@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from servers.eventually import until
 from unit.tables import each_row
 
 from pannier_crds.configuration import Configuration
+from pannier_crds.secret import reveal
 from pannier_sidecar.loading import configuration_files
 from pannier_sidecar.loading.configuration_files import ConfigurationFiles, WrongConfigurationError, read_file
 from pannier_sidecar.loading.environment_in_text import expand
@@ -113,5 +115,80 @@ async def test_changed_files_take_effect_and_wrong_ones_do_not(tmp_path: Path, c
         other.write_text(logging(False))
         await until(lambda: len(seen) == 2)
         assert not files.current.api_logging.is_enabled
+    finally:
+        await files.stop()
+
+
+HEADER = "{name: key, secretKeyRef: {name: collector, key: token}}"
+WITH_SECRET = HEAD + "spec: {tracing: {otel: {endpointAddress: 'c:1', protocol: grpc, headers: [" + HEADER + "]}}}\n"
+
+
+def header_of(files: ConfigurationFiles) -> str:
+    otel = files.current.tracing.otel
+    assert otel is not None
+    return reveal(otel.headers[0].value)
+
+
+async def test_secrets_of_headers_are_read_from_the_delivered_file_and_again_when_they_change(tmp_path: Path, caplog):
+    config, secrets = tmp_path / "c.yaml", tmp_path / "_kubernetes-secrets"
+    config.write_text(WITH_SECRET)
+    secrets.write_text(json.dumps({"collector": {"token": CANARY}}))
+    files = ConfigurationFiles([config], {}, secrets)
+    files.read()
+    assert header_of(files) == CANARY
+    seen: list[Configuration] = []
+    files.on_change = lambda _, now: seen.append(now)
+    files.start(0.01)
+    try:
+        secrets.write_text(json.dumps({"collector": {"token": CANARY + "2"}}))
+        await until(lambda: seen)
+        assert header_of(files) == CANARY + "2"
+    finally:
+        await files.stop()
+    assert CANARY not in caplog.text + repr(files.current)
+
+
+@each_row("content", ["", "[", "[1]", '{"collector": 1}', '{"collector": {"other": "x"}}'])
+def test_a_secret_that_is_not_there_leaves_the_header_without_a_value(content):
+    found = configuration_files._secrets_in(content.encode())
+    assert ("collector", "token") not in found
+
+
+def test_from_a_file_alone_no_secret_is_read_which_is_said():
+    (remark,) = read_file(WITH_SECRET.encode(), {}).problems
+    assert str(remark) == (
+        "spec.tracing.otel.headers[0].secretKeyRef: is read in a cluster only: with --config FILE the header is not "
+        "sent; write value or envRef"
+    )
+    assert read_file(WITH_SECRET.encode(), {}, has_secrets=True).problems == ()
+
+
+async def test_the_state_names_the_generation_in_effect_and_why_a_later_one_is_not(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(configuration_files, "PATIENCE", 0.05)
+    path = tmp_path / "c.yaml"
+
+    def generation(number: int, spec: str = "{}") -> str:
+        annotations = f"{{pannier.dev/generation: '{number}'}}"
+        return HEAD.replace("{name: c}", "{name: c, annotations: " + annotations + "}") + f"spec: {spec}\n"
+
+    path.write_text(generation(1))
+    files = ConfigurationFiles([path], {})
+    files.read()
+
+    def state() -> tuple[str, str, str]:
+        (found,) = files.states()
+        return found.name, found.version, found.why
+
+    assert state() == ("c", "1", "")
+    files.start(0.01)
+    try:
+        path.write_text(generation(2))
+        await until(lambda: state() == ("c", "2", ""))
+        path.write_text(generation(3, "{api: {alowed: []}}"))
+        await until(lambda: "its latest version is refused" in state()[2])
+        assert state()[1] == "2" and "write 'allowed'" in state()[2]
+        path.write_text(generation(4, "{features: [{name: HotReload, enabled: false}]}"))
+        await until(lambda: state()[1] == "4")
+        assert state()[2] == "the feature HotReload is off, so a later version takes effect when the pod starts again"
     finally:
         await files.stop()
