@@ -70,6 +70,12 @@ def _of_component(number: int, size: Size, *, holds_actor_state: bool = False) -
     return _review(manifest, number, "components", "dapr.io", "v1alpha1")
 
 
+def _of_one_namespace(number: int, size: Size) -> dict[str, Any]:
+    """As when one `kubectl apply` creates several."""
+    manifest = component(f"new-{number}", size.names()[0], holds_actor_state=True)
+    return _review(manifest, number, "components", "dapr.io", "v1alpha1")
+
+
 def _of_pod(number: int, size: Size) -> dict[str, Any]:
     return _review(pod("app-0", number, _namespace(number, size)), number, "pods", "", "v1")
 
@@ -77,6 +83,7 @@ def _of_pod(number: int, size: Size) -> dict[str, Any]:
 REVIEWS: dict[str, Callable[[int, Size], dict[str, Any]]] = {
     "components": _of_component,
     "actor state stores": partial(_of_component, holds_actor_state=True),
+    "actor state stores of one namespace": _of_one_namespace,
     "pods": _of_pod,
 }
 """An actor state store is judged together with the others of its namespace, whose versions are read for that."""

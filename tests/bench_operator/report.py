@@ -68,7 +68,7 @@ def _lines(f: Figures) -> Iterator[str]:
 
 
 def _line(what: str, found: str) -> str:
-    return f"{what:42} {found}"
+    return f"{what:58} {found}"
 
 
 def _calls(calls: Counter[str], changes: int) -> str:

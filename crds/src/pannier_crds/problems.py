@@ -73,6 +73,8 @@ def metadata_path(name: str, *further: str) -> str:
 def one_line(text: str) -> str:
     """Return the text without line breaks and control characters, and shortened: fit for a one-line message."""
     shown = text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - 3] + "..."
+    if shown.isprintable():  # nearly always, and one review asks for this some twenty times
+        return shown
     return "".join(character if character.isprintable() else " " for character in shown)
 
 

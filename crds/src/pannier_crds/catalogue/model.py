@@ -122,7 +122,7 @@ class ComponentType:
         """Return the field of that name or alias, ignoring case."""
         lower = name.lower()
         for field in self.fields:
-            if lower == field.name.lower() or any(lower == alias.lower() for alias in field.aliases):
+            if lower == field.name.lower() or (field.aliases and lower in map(str.lower, field.aliases)):
                 return field
         return None
 

@@ -118,9 +118,9 @@ def _others(subject: kinds.Component, neighbours: Iterable[kinds.Component]) -> 
     return [
         other
         for other in neighbours
-        if text_of(other, "name") != name
+        if matters_to_others(other)  # first, because it leaves few
+        and text_of(other, "name") != name
         and (not namespace or text_of(other, "namespace") in ("", namespace))
-        and matters_to_others(other)
     ]
 
 
