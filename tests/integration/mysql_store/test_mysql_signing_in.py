@@ -1,10 +1,10 @@
 """How the store signs in: which passwords and ways work, and that a server never gets a password as plain text."""
 
 import asyncio
-import struct
 from contextlib import suppress
 
 import pytest
+from integration.mysql_store.mysql_packets import greeting, packet
 from servers.mysql_server import MySQLServer
 
 from pannier_sidecar.state.errors import StoreRefusedError
@@ -31,18 +31,6 @@ async def test_a_unix_socket_serves(server: MySQLServer, open_store) -> None:
 
 async def test_preferred_tls_goes_on_without_it_as_in_dapr(server: MySQLServer, open_store) -> None:
     assert await serves(await open_store(connectionString=server.dsn(parameters="tls=preferred")))
-
-
-def packet(number: int, body: bytes) -> bytes:
-    return len(body).to_bytes(3, "little") + bytes([number]) + body
-
-
-def greeting(plugin: bytes) -> bytes:
-    """Return the first packet of a server without TLS that proposes a way to sign in."""
-    capabilities = 0x0008_8200  # PLUGIN_AUTH, SECURE_CONNECTION, PROTOCOL_41
-    first = b"\x0a8.0.40\0" + struct.pack("<I", 1) + b"saltsalt\0" + struct.pack("<H", capabilities & 0xFFFF)
-    rest = b"\x2d" + struct.pack("<HHB", 2, capabilities >> 16, 21) + bytes(10) + b"saltsaltsalt\0" + plugin + b"\0"
-    return packet(0, first + rest)
 
 
 @pytest.mark.parametrize("proposed", ["mysql_clear_password", "mysql_native_password", "caching_sha2_password"])

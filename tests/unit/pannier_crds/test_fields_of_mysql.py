@@ -46,6 +46,13 @@ def test_the_defaults_of_mysql_are_those_of_dapr(kind: ComponentType) -> None:
         "one table for both": ({"metadataTableName": "State"}, "share one table"),
         "tls=custom alone": ({"connectionString": "u@tcp(h)/?tls=custom"}, "pemPath is missing"),
         "pemPath alone": ({"pemPath": "/ca.pem"}, "only with tls=custom"),
+        "a token without TLS": ({"useAzureAD": "true"}, "a token is never sent without TLS"),
+        "a token and a password": (
+            {"useAzureAD": "true", "connectionString": "u:p@tcp(h)/?tls=true"},
+            "no effect beside useAzureAD",
+        ),
+        "AWS by a socket": ({"useAWSIAM": "true", "connectionString": "u@unix(/s)/"}, "does not sign in by a Unix"),
+        "a profile of nobody": ({"azureClientId": "c"}, "azureClientId has no effect without useAzureAD"),
         "no address": ({"connectionString": "u@tcp(h)"}, "'/'"),
     },
 )

@@ -5,7 +5,7 @@ from unit.tables import each_row
 from pannier_crds.catalogue import component_type, known_types, read_settings
 
 ROLE = "arn:aws:iam::123456789012:role/team/shop"
-TYPES = [kind.name for kind in known_types() if kind.field("assumeRoleArn") and kind.field("assumeRoleArn").has_effect]
+TYPES = [kind.name for kind in known_types() if kind.field("assumeRoleArn") and not kind.field("useAWSIAM")]
 NEEDED = {"state.aws.dynamodb": {"table": "state"}}
 OF_DAPR = (
     "region awsRegion endpoint accessKey awsAccessKey secretKey awsSecretKey sessionToken awsSessionToken "

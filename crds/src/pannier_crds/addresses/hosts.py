@@ -19,6 +19,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 _SCHEME: Final = re.compile(r"(?a:[a-z][a-z0-9+.-]{1,30})://", re.IGNORECASE)
 _OF_HOSTS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _OF_OTHER_DIALECTS: Final = frozenset(";=")
+_LOOPBACK: Final = re.compile(r"127(\.[0-9]{1,3}){3}")
 _PATH: Final = re.compile(r"(?a:/[\w./-]{1,200})")
 
 
@@ -31,6 +32,11 @@ class HostPort(NamedTuple):
     def __str__(self) -> str:
         host = bracketed(self.host.partition("%")[0])  # leaves out the zone, which may be any text
         return host if self.port is None else f"{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or address."""
+    return host.lower() in ("localhost", "::1") or _LOOPBACK.fullmatch(host) is not None
 
 
 def bracketed(host: str) -> str:

@@ -93,6 +93,14 @@ def data_source(text: str) -> DataSource:
     return DataSource(user, password, server, path, _tls(tls), _is_on(found.get("allowCleartextPasswords", "false")))
 
 
+def check_token(source: DataSource, *, by_aws: bool) -> None:
+    """Raise InvalidValueError if no token can be sent to the server, or might be sent as plain text."""
+    if source.server is None and by_aws:
+        raise InvalidValueError("useAWSIAM does not sign in by a Unix socket", "write tcp(ENDPOINT:3306)")
+    if source.server is not None and source.tls in ("false", "preferred"):
+        raise InvalidValueError("a token is never sent without TLS", "write tls=true, or tls=custom and pemPath")
+
+
 def read(text: str) -> None:
     """Raise InvalidValueError for a text that is not a data source name."""
     data_source(text)

@@ -10,9 +10,10 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from pannier_crds.addresses.hosts import HostPort, character, host_port, parts, socket_path
+from pannier_crds.addresses.hosts import HostPort, character, host_port, is_loopback, parts, socket_path
 from pannier_crds.addresses.urls import Authority, check_escapes, query_pairs, split_authority
 from pannier_crds.problems import InvalidValueError
+from pannier_crds.secret import reveal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +35,18 @@ _CHOICES: Final = {
     "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
 }
 """Parameters that have one of a few values (PostgreSQL documentation, 34.1.2)."""
+FIELDS: Final = {
+    "host": "host",
+    "hostaddr": "host",
+    "port": "port",
+    "database": "dbname",
+    "user": "user",
+    "password": "password",
+    "sslRootCert": "sslrootcert",
+}
+"""Settings, and the parameters of a connection string that they replace. If two settings replace the same parameter,
+the later one wins.
+"""
 _HOST: Final = "write the host alone, or several separated by commas, or the folder of a Unix socket"
 
 
@@ -59,6 +72,44 @@ def hosts(text: str, offset: int = 0) -> tuple[HostPort | str, ...]:
         socket_path(part, place) if part.startswith("/") else host_port(part, place, instead=_HOST)
         for part, place in parts(text, offset)
     )
+
+
+def combined(connection_string: object, fields: Mapping[str, object]) -> dict[str, str]:
+    """Return the parameters of a connection string, those of the given `fields` in place of its own.
+
+    Raises InvalidValueError.
+    """
+    found = parameters(reveal(connection_string))
+    for name, parameter in FIELDS.items():
+        if fields.get(name) is not None:
+            found[parameter] = reveal(fields[name]).strip()
+    return found
+
+
+def check_token(found: Mapping[str, str], *, by_aws: bool) -> None:
+    """Raise InvalidValueError if no token can be sent with these parameters, or might be sent as plain text."""
+    if not found.get("user"):
+        raise InvalidValueError("a token needs a user", "add user: the one that the database has for this identity")
+    servers = _servers(found)
+    if by_aws and (len(servers) != 1 or isinstance(servers[0], str)):
+        raise InvalidValueError(
+            "useAWSIAM signs in to one host", "write one: the endpoint of the instance or the cluster"
+        )
+    if found.get("sslmode") == "disable" and not is_local(found):
+        advice = "write sslmode=verify-full and sslRootCert, or sslmode=require"
+        raise InvalidValueError("a token is never sent as plain text, and sslmode is disable", advice)
+
+
+def is_local(found: Mapping[str, str]) -> bool:
+    """Return whether all servers are on this machine."""
+    servers = _servers(found)
+    return bool(servers) and all(isinstance(each, str) or is_loopback(each.host) for each in servers)
+
+
+def _servers(found: Mapping[str, str]) -> tuple[HostPort | str, ...]:
+    """Return the servers; none if they are chosen by the environment."""
+    text = found.get("hostaddr") or found.get("host")
+    return hosts(text) if text else ()
 
 
 def read(text: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses import mysql
-from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue import every_state_store, tokens
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.two_tables import TIMES, connections, metadata_table, state_table, tables_differ
-from pannier_crds.problems import InvalidValueError, error, metadata_path
+from pannier_crds.problems import InvalidValueError, error, metadata_path, warning
 from pannier_crds.secret import Secret, reveal
 
 if TYPE_CHECKING:
@@ -36,6 +36,22 @@ def _authority_is_used(settings: Mapping[str, Setting], given: frozenset[str]) -
         path = metadata_path("pemPath", "value")
         advice = "write tls=custom into connectionString, or take pemPath out"
         yield error(path, "pemPath is used only with tls=custom in connectionString", advice)
+
+
+def _token_can_be_sent(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    by_azure, by_aws = settings.get("useAzureAD") is True, settings.get("useAWSIAM") is True
+    address = settings.get("connectionString")
+    if not (by_azure or by_aws) or not isinstance(address, str | Secret):
+        return
+    try:
+        source = mysql.data_source(reveal(address))
+        mysql.check_token(source, by_aws=by_aws and not by_azure)
+    except InvalidValueError as wrong:
+        yield error(metadata_path("connectionString", "value"), wrong.message, wrong.advice)
+        return
+    if source.password:
+        message = f"the password has no effect beside {'useAzureAD' if by_azure else 'useAWSIAM'}"
+        yield warning(metadata_path("connectionString", "value"), message, "write USER@ without a password")
 
 
 TYPES: Final = (
@@ -70,7 +86,11 @@ TYPES: Final = (
             *TIMES,
             *connections(300.0),
             *every_state_store.FIELDS,
+            tokens.entra_id(),
+            tokens.AWS_IAM,
+            *tokens.AZURE,
+            *tokens.AWS,
         ),
-        rules=(tables_differ, _authority_is_used),
+        rules=(tables_differ, _authority_is_used, _token_can_be_sent, *tokens.rules()),
     ),
 )

@@ -8,7 +8,7 @@ from pannier_crds.addresses import postgresql
 from pannier_crds.catalogue import every_state_store, tokens
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.two_tables import TIMES, connections, metadata_table, state_table, tables_differ
-from pannier_crds.problems import error
+from pannier_crds.problems import InvalidValueError, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,11 +28,6 @@ _TABLE_PREFIX: Final = Form(
     "the beginning of a table's name",
     "write letters, digits and underscores, with the schema and a dot before them if need be, such as public.shop_",
 )
-_TOKENS_REFUSED: Final = (
-    "signing in with a token is not served",
-    "take this field out and write user and password, or a connectionString that has them",
-)
-
 _ADDRESS: Final = (
     Field(
         "connectionString",
@@ -65,12 +60,7 @@ _TIMEOUTS_AND_CONNECTIONS: Final = (
     ),
 )
 _METADATA_TABLE: Final = metadata_table(_TABLE, "dapr_metadata")
-_TOKENS: Final = (
-    Field("useAzureAD", "boolean", refused=_TOKENS_REFUSED),
-    Field("useAWSIAM", "boolean", refused=_TOKENS_REFUSED),
-    *tokens.AZURE,
-    *tokens.AWS,
-)
+_TOKENS: Final = (tokens.entra_id(), tokens.AWS_IAM, *tokens.AZURE, *tokens.AWS)
 
 
 _TABLE_PREFIX_FIELD: Final = Field(
@@ -97,6 +87,26 @@ def _has_an_address(settings: Mapping[str, Setting], given: frozenset[str]) -> I
         yield error("spec.metadata", "connectionString is missing", "add connectionString, or host, database and user")
 
 
+def _token_can_be_sent(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    by_aws = settings.get("useAWSIAM") is True
+    if not by_aws and settings.get("useAzureAD") is not True:
+        return
+    fields = {name: settings.get(name) for name in postgresql.FIELDS}
+    if any(name in given and settings.get(name) is None for name in (*fields, "connectionString")):
+        return  # a reference that is not read yet, or a wrong value
+    try:
+        parameters = postgresql.combined(settings.get("connectionString"), fields)
+        postgresql.check_token(parameters, by_aws=by_aws and settings.get("useAzureAD") is not True)
+    except InvalidValueError as wrong:
+        yield error("spec.metadata", wrong.message, wrong.advice)
+        return
+    if parameters.get("password"):
+        switch = "useAzureAD" if settings.get("useAzureAD") is True else "useAWSIAM"
+        yield warning("spec.metadata", f"the password has no effect beside {switch}", "take it out")
+
+
+_RULES: Final = (_has_an_address, _token_can_be_sent, *tokens.rules())
+
 TYPES: Final = (
     ComponentType(
         "state.postgresql",
@@ -111,7 +121,7 @@ TYPES: Final = (
             *every_state_store.FIELDS,
             *_TOKENS,
         ),
-        rules=(_has_an_address, tables_differ),
+        rules=(*_RULES, tables_differ),
     ),
     ComponentType(
         "state.postgresql",
@@ -128,7 +138,7 @@ TYPES: Final = (
             _NO_TABLE_NAME,
             *_TOKENS,
         ),
-        rules=(_has_an_address,),
+        rules=_RULES,
     ),
     ComponentType(
         "state.cockroachdb",

@@ -110,7 +110,7 @@ _WITHOUT_EFFECT: Final = tuple(
             "maxLenApprox",
         )
     ),
-    *tokens.AZURE,
+    *(Field(field.name, ignored=_TOKENS_REFUSED[0], sensitive=field.sensitive) for field in tokens.AZURE),
     *tokens.OIDC,
 )
 

@@ -1,45 +1,26 @@
-"""Dapr's fields for signing in with a cloud's token. The field that enables it is refused; the others have no
-effect.
-"""
+"""The fields with which a database takes a cloud's token instead of a password; those of Dapr's without effect."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
+from pannier_crds.catalogue import aws_profile, azure_profile
 from pannier_crds.catalogue.model import Field
+from pannier_crds.problems import metadata_path, warning
 
-_WHY: Final = "signing in with a token is not served"
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
-AZURE: Final = tuple(
-    Field(name, ignored=_WHY, sensitive=name.endswith(("Secret", "Certificate", "Password")))
-    for name in (
-        "azureTenantId",
-        "azureClientId",
-        "azureClientSecret",
-        "azureCertificate",
-        "azureCertificateFile",
-        "azureCertificatePassword",
-        "azureEnvironment",
-        "azureAuthMethods",
-    )
-)
+    from pannier_crds.catalogue.model import Rule, Setting
+    from pannier_crds.problems import Problem
+
+_WHY: Final = "signing in with OpenID Connect is not served"
+AZURE: Final = azure_profile.fields(environment="the database")
 AWS: Final = tuple(
-    Field(name, ignored=_WHY, sensitive=name.lower().endswith(("accesskey", "secretkey", "sessiontoken")))
-    for name in (
-        "awsRegion",
-        "awsAccessKey",
-        "awsSecretKey",
-        "awsSessionToken",
-        "awsIamRoleArn",
-        "region",
-        "accessKey",
-        "secretKey",
-        "sessionToken",
-        "assumeRoleArn",
-        "assumeRoleSessionName",
-        "trustAnchorArn",
-        "trustProfileArn",
-    )
+    replace(field, aliases=(*field.aliases, "awsIamRoleArn")) if field.name == "assumeRoleArn" else field
+    for field in aws_profile.fields()
+    if field.name != "endpoint"  # no service is called, only credentials are fetched
 )
 OIDC: Final = tuple(
     Field(name, ignored=_WHY, sensitive=name.endswith(("Secret", "Key")))
@@ -53,3 +34,60 @@ OIDC: Final = tuple(
         "oidcClientAssertionKey",
     )
 )
+
+
+def entra_id(name: str = "useAzureAD", *aliases: str) -> Field:
+    """Return the field that has the sidecar sign in with Entra ID."""
+    return Field(
+        name,
+        "boolean",
+        description="Whether to sign in with a token of Entra ID instead of a password",
+        default=False,
+        aliases=aliases,
+    )
+
+
+AWS_IAM: Final = Field(
+    "useAWSIAM",
+    "boolean",
+    description="Whether to sign in with a token of AWS IAM instead of a password",
+    default=False,
+)
+
+
+def rules(switch: str = "useAzureAD") -> tuple[Rule, ...]:
+    """Return the rules of the profiles, which hold if the component signs in so. `switch` is the field for Entra ID."""
+    return (
+        _profile_is_used(switch, AZURE),
+        _profile_is_used(AWS_IAM.name, AWS),
+        *(_if_on(switch, rule) for rule in azure_profile.RULES),
+        *(_if_on(AWS_IAM.name, rule) for rule in aws_profile.RULES),
+        _one_cloud(switch),
+    )
+
+
+def _profile_is_used(switch: str, fields: tuple[Field, ...]) -> Rule:
+    def rule(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+        unused = [field.name for field in fields if field.name in given]
+        if unused and settings.get(switch) is False:
+            advice = f'add {switch}: "true", or take it out'
+            yield warning(metadata_path(unused[0]), f"{unused[0]} has no effect without {switch}", advice)
+
+    return rule
+
+
+def _if_on(switch: str, rule: Rule) -> Rule:
+    def conditional(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+        if settings.get(switch) is True:
+            yield from rule(settings, given)
+
+    return conditional
+
+
+def _one_cloud(switch: str) -> Rule:
+    def rule(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+        if settings.get(switch) is True and settings.get(AWS_IAM.name) is True:  # the order is Dapr's
+            message = f"{AWS_IAM.name} has no effect beside {switch}"
+            yield warning(metadata_path(AWS_IAM.name), message, "keep one of them")
+
+    return rule

@@ -18,6 +18,9 @@ from aiobotocore.credentials import (
 )
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.loaders import Loader, create_loader
 
 from pannier_crds.addresses.hosts import full_url
@@ -29,6 +32,7 @@ from pannier_sidecar.network.http_answers import BoundedResponse, bounded
 from .aws_answers import StrictParsers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
     from pannier_crds.given_settings import GivenSettings
@@ -54,7 +58,7 @@ def read_profile(given: GivenSettings) -> AwsProfile:
     """Return the profile."""
     return AwsProfile(
         region=given.text("region") or None,
-        endpoint=given.text("endpoint") or None,
+        endpoint=reveal(given.get("endpoint")) or None,
         access_key=given.secret("accessKey") or None,
         secret_key=given.secret("secretKey") or None,
         session_token=given.secret("sessionToken") or None,
@@ -79,13 +83,7 @@ async def open_client(
 
     It makes each call once, within that many seconds. Raises `aws_answers.CLIENT_ERRORS` and ValueError.
     """
-    session = AioSession()
-    session.register_component("data_loader", _descriptions())
-    session.register_component("response_parser_factory", StrictParsers())
-    if profile.role and not profile.access_key:
-        of_sts = Connections(_STS_CONNECTIONS, seconds)
-        resources.callback(of_sts.close)
-        session.register_component("credential_provider", _AssumedRole(session, profile, _config(of_sts, seconds)))
+    session = _session(profile, seconds, resources)
     client = session.create_client(
         service,
         region_name=profile.region,
@@ -96,6 +94,54 @@ async def open_client(
         config=_config(connections, seconds),
     )
     return await resources.enter_async_context(client)
+
+
+async def open_signer(profile: AwsProfile, seconds: float, resources: AsyncExitStack) -> Signer:
+    """Return what signs URLs as the profile says, which lives until `resources` are closed.
+
+    A request for the credentials of a role takes at most that many seconds. Raises CLIENT_ERRORS and ValueError.
+    """
+    session = _session(profile, seconds, resources)
+    if profile.access_key:
+        session.set_credentials(
+            profile.access_key.reveal(), reveal(profile.secret_key), reveal(profile.session_token) or None
+        )
+    return Signer(session, profile.region or session.get_config_variable("region"))
+
+
+class Signer:
+    """Signs URLs with the credentials of a session, which are renewed before they end."""
+
+    def __init__(self, session: AioSession, region: str | None):
+        self._session = session
+        self._region = region
+
+    async def sign(self, service: str, url: str, parameters: Mapping[str, str], seconds: int) -> str:
+        """Return a URL for a GET with the parameters and a signature (SigV4), which is valid for that many seconds.
+
+        Raises `aws_answers.CLIENT_ERRORS`.
+        """
+        if not self._region:
+            raise NoRegionError
+        credentials = await self._session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        request = AWSRequest("GET", url, params=dict(parameters))
+        frozen = await credentials.get_frozen_credentials()
+        SigV4QueryAuth(frozen, service, self._region, expires=seconds).add_auth(request)
+        return str(request.prepare().url)
+
+
+def _session(profile: AwsProfile, seconds: float, resources: AsyncExitStack) -> AioSession:
+    """Return a session that finds the credentials of the profile, unless it has keys."""
+    session = AioSession()
+    session.register_component("data_loader", _descriptions())
+    session.register_component("response_parser_factory", StrictParsers())
+    if profile.role and not profile.access_key:
+        of_sts = Connections(_STS_CONNECTIONS, seconds)
+        resources.callback(of_sts.close)
+        session.register_component("credential_provider", _AssumedRole(session, profile, _config(of_sts, seconds)))
+    return session
 
 
 def _config(connections: Connections, timeout: float) -> AioConfig:

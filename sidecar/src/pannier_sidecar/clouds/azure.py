@@ -6,7 +6,6 @@ identity) and of the machine (managed identity); the user of Azure's command lin
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -23,9 +22,11 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
+from pannier_crds.secret import Secret
 from pannier_sidecar.network.connections import Connections
 
 from .azure_answers import FailedSignInError, NoIdentityError, UnusableCertificateError, session
+from .renewal import RenewedToken, Token, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,6 @@ _NOT_UNDERSTOOD: Final = (AttributeError, LookupError, OSError, RecursionError, 
 """What Microsoft's client raises for a file that it cannot read, and for an answer whose shape it takes for granted."""
 _CONNECTIONS: Final = 4
 _CLI_SECONDS: Final = 30
-_RENEWED_BEFORE_S: Final = 300
 
 
 async def open_credential(profile: AzureProfile, seconds: float, resources: AsyncExitStack) -> Credential:
@@ -49,28 +49,43 @@ async def open_credential(profile: AzureProfile, seconds: float, resources: Asyn
 
     A request to Entra ID takes at most that many seconds. Raises UnusableCertificateError.
     """
-    ways = []
-    for method in profile.methods:
-        connections = Connections(_CONNECTIONS, seconds)
-        options = {
-            "transport": AioHttpTransport(session=session(connections)),
-            "connection_timeout": seconds,
-            "read_timeout": seconds,
-            "retry_total": 1,
-        }
-        resources.callback(connections.close)
-        resources.push_async_callback(options["transport"].close)
-        made = _MAKERS[method](profile, options)
-        if made is not None:
-            ways.append(await resources.enter_async_context(made))
-    return Credential(ways)
+    connections = Connections(_CONNECTIONS, seconds)
+    resources.callback(connections.close)
+    shared = await resources.enter_async_context(session(connections))
+    options = {"connection_timeout": seconds, "read_timeout": seconds, "retry_total": 1}
+
+    def make() -> list[Any]:
+        transports = (AioHttpTransport(session=shared, session_owner=False) for _ in profile.methods)
+        made = [
+            _MAKERS[method](profile, {"transport": transport, **options})
+            for method, transport in zip(profile.methods, transports, strict=True)
+        ]
+        return [way for way in made if way is not None]
+
+    credential = Credential(make)
+    resources.push_async_callback(credential.end)
+    return credential
 
 
 class Credential:
     """Signs in by the first way that is possible. Azure's clients take it as an AsyncTokenCredential."""
 
-    def __init__(self, ways: list[Any]):
-        self._ways = ways
+    def __init__(self, make: Callable[[], list[Any]]):
+        """`make` returns the ways. Raises UnusableCertificateError, as it does."""
+        self._make = make
+        self._ways = make()
+
+    async def start_over(self) -> None:
+        """Forget the tokens that Microsoft's client remembers, and read the files of the profile again.
+
+        No call may be running. Raises UnusableCertificateError.
+        """
+        before, self._ways = self._ways, self._make()
+        await _close(before)
+
+    async def end(self) -> None:
+        """Close the ways for good."""
+        await _close(self._ways)
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """Return a token. Raises AzureError, whose meaning `azure_answers.wrong_identity` says."""
@@ -104,16 +119,27 @@ class Tokens:
     def __init__(self, credential: Credential, scope: str):
         self._credential = credential
         self._scope = scope
-        self._token: AccessToken | None = None
-        self._signing_in = asyncio.Lock()
+        self._renewed = RenewedToken(self.fetch)
 
     async def get(self) -> str:
         """Return the token. Raises AzureError."""
-        async with self._signing_in:
-            known = self._token
-            if known is None or known.expires_on - _RENEWED_BEFORE_S < time():
-                known = self._token = await self._credential.get_token(self._scope)
-            return known.token
+        return (await self._renewed.get()).text.reveal()
+
+    async def fetch(self) -> Token:
+        """Return a new token, which the clients' own memory would not before the old one has nearly ended.
+
+        Raises AzureError. Only one call may run at a time.
+        """
+        await self._credential.start_over()
+        found = await self._credential.get_token(self._scope)
+        if not is_token(found.token):
+            raise FailedSignInError("the token is not one of Entra ID's")
+        return Token(Secret(found.token), found.expires_on - time())
+
+
+async def _close(ways: list[Any]) -> None:
+    for way in ways:
+        await way.close()
 
 
 def _by_secret(profile: AzureProfile, options: dict[str, Any]) -> Any:

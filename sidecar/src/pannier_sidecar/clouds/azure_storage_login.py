@@ -1,14 +1,12 @@
-"""Signing in to an Azure storage account with Entra ID, and what the errors of it mean."""
+"""Signing in to an Azure storage account with Entra ID."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from .database_tokens import entra_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from contextlib import AsyncExitStack
 
     from pannier_sidecar.network.azure_storage import StorageService
@@ -27,36 +25,11 @@ async def sign_in(
 
     `seconds` is how long a sign-in may take.
     """
-    if not (service.account.key or service.account.sas):
-        service.token = await _tokens_for(profile, seconds, resources, scope)
-
-
-async def _tokens_for(
-    profile: AzureProfile, seconds: float, resources: AsyncExitStack, scope: str
-) -> Callable[[], Awaitable[str]]:
-    """Return what returns a token that is valid; it raises a StoreError, after which nothing was sent."""
-    from .azure import CREDENTIAL_ERRORS, Tokens, open_credential  # few components sign in so
-    from .azure_answers import wrong_identity
-
-    def translated(error: Exception) -> StoreError:
-        if wrong := wrong_identity(error):
-            return StoreRefusedError(wrong)
-        return StoreUnavailableError("Entra ID cannot be reached; check azureEnvironment, and the network")
-
-    try:
-        credential = await open_credential(profile, seconds, resources)
-    except CREDENTIAL_ERRORS as error:
-        raise translated(error) from error
-    tokens = Tokens(credential, scope)
+    if service.account.key or service.account.sas:
+        return
+    tokens = await entra_tokens(profile, scope, seconds, resources)
 
     async def token() -> str:
-        try:
-            async with asyncio.timeout(seconds):
-                return await tokens.get()
-        except TimeoutError as error:
-            late = f"Entra ID did not sign the sidecar in within {seconds:g} s (timeout)"
-            raise StoreUnavailableError(late) from error
-        except CREDENTIAL_ERRORS as error:
-            raise translated(error) from error
+        return (await tokens.get()).text.reveal()
 
-    return token
+    service.token = token

@@ -92,3 +92,36 @@ def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table
 def test_an_invalid_name_is_refused_here(name: str, field: str) -> None:
     with pytest.raises(StoreRefusedError, match=f"^{field} can't name a table; write letters"):
         read_settings({"connectionString": "host=h", field: name})
+
+
+@each_row(
+    ("text", "sslmode"),
+    [
+        ("host=db.example user=u password=p", "require"),
+        ("host=db.example user=u sslmode=prefer", "require"),
+        ("host=127.0.0.1,db.example user=u", "require"),
+        ("user=u", "require"),
+        ("host=db.example user=u sslmode=verify-full", "verify-full"),
+        ("host=127.0.0.1 user=u", None),
+        ("host=/run/postgresql user=u", None),
+    ],
+)
+def test_a_token_goes_to_other_machines_by_tls_alone(text: str, sslmode: str | None) -> None:
+    found = parameters(text, useAzureAD=True)
+    assert found.get("sslmode") == sslmode
+    assert "password" not in found
+
+
+@each_row(
+    ("text", "fields", "signed"),
+    [
+        ("postgresql://u@h:5433/d", {}, "https://h:5433/"),
+        ("host=h user=u port=5433", {}, "https://h:5433/"),
+        ("host=h user=u", {"hostaddr": "10.0.0.1"}, "https://10.0.0.1:5432/"),
+        ("host=h hostaddr=10.0.0.1 user=u", {}, "https://h:5432/"),
+        ("host=h user=u", {"host": "other"}, "https://other:5432/"),
+    ],
+)
+def test_aws_credentials_sign_for_the_host_and_its_port(text: str, fields: dict[str, str], signed: str) -> None:
+    address = read_address(text, {**fields, "useAWSIAM": True})
+    assert (address.signed_url, address.user) == (signed, "u")

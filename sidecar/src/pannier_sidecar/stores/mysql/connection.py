@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiomysql
@@ -17,11 +18,13 @@ from pannier_sidecar.network import answers
 from pannier_sidecar.network.keepalive import keep_alive
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 
-from .errors import ERRORS, BrokenProtocolError, PlainPasswordError, TLSMissingError, is_lost
+from .errors import ERRORS, BrokenProtocolError, PlainPasswordError, TLSMissingError, is_login_refused, is_lost
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Coroutine, Sequence
+
+    from pannier_sidecar.clouds.database_tokens import SentToken
 
     from .settings import MySQLSettings
 
@@ -213,8 +216,20 @@ async def query(raw: _Raw, statement: str) -> None:
         raise BrokenProtocolError from error
 
 
-async def connect(settings: MySQLSettings, context: ssl.SSLContext | None) -> Connection:
-    """Return a new connection. Raises the client library's errors, and those of `errors.py`."""
+async def connect(
+    settings: MySQLSettings, context: ssl.SSLContext | None, password: SentToken | None = None
+) -> Connection:
+    """Return a new connection. Raises the client library's errors, and those of `errors.py`.
+
+    With a token as the password it raises StoreErrors too.
+    """
+    open_one = partial(_connect, settings, context)
+    if password is None:
+        return await open_one(password=settings.password.reveal())
+    return await password.sent(open_one, is_login_refused)
+
+
+async def _connect(settings: MySQLSettings, context: ssl.SSLContext | None, *, password: str) -> Connection:
     server = settings.server
     raw = _Raw(
         tls=settings.tls,
@@ -223,7 +238,7 @@ async def connect(settings: MySQLSettings, context: ssl.SSLContext | None) -> Co
         port=server.port if server else 0,
         unix_socket=settings.socket or None,
         user=settings.user,
-        password=settings.password.reveal().encode().decode("latin1"),  # the library encodes it as latin1
+        password=password.encode().decode("latin1"),  # the library encodes it as latin1
         charset="utf8mb4",
         conv={},
         use_unicode=False,

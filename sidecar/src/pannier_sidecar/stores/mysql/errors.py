@@ -106,6 +106,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, ERRORS)
 
 
+def is_login_refused(error: BaseException) -> bool:
+    """Return whether the server takes neither this user nor this password."""
+    return code_of(error) in (1045, 1698)
+
+
 def is_full(error: BaseException | None) -> bool:
     """Return whether the server answers that it takes no more connections."""
     return code_of(error) in (1040, 1203)

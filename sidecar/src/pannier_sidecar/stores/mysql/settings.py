@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from pannier_crds.addresses.hosts import HostPort
-from pannier_crds.addresses.mysql import DataSource, data_source
+from pannier_crds.addresses.mysql import DataSource, check_token, data_source
 from pannier_crds.given_settings import GivenSettings
+from pannier_crds.problems import InvalidValueError
 from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
@@ -18,6 +19,9 @@ from pannier_sidecar.state.errors import StoreRefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    # This Struct is neither encoded nor decoded, so its annotations are never evaluated.
+    from pannier_sidecar.clouds.aws import AwsProfile  # noqa: TC004
+    from pannier_sidecar.clouds.azure_profile import AzureProfile  # noqa: TC004
     from pannier_sidecar.state.store import Setting
 
 _NAME: Final = re.compile(r"(?a:\w{1,64})")
@@ -37,7 +41,9 @@ class MySQLSettings(Struct, frozen=True):
     authority_file: str
     """PEM file of the only authority to trust; empty: those of the system."""
     sends_password_as_text: bool
-    """Whether the server may ask for the password as it is, over TLS."""
+    """Whether the server may ask for the password as it is, over TLS; it always does for a token."""
+    profile: AzureProfile | AwsProfile | None
+    """Whose tokens are the password; None: `password` is."""
     where: str
     """Names the server in messages, and shows nothing that came from a secret."""
     schema: str
@@ -69,6 +75,7 @@ def read_settings(settings: Mapping[str, Setting]) -> MySQLSettings:
     given = GivenSettings("state.mysql", settings)
     address = given["connectionString"]
     source = read_field("connectionString", address, data_source)
+    profile = _profile(given, source)
     shown = "its Unix socket" if source.server is None else source.server
     return MySQLSettings(
         server=source.server,
@@ -77,7 +84,8 @@ def read_settings(settings: Mapping[str, Setting]) -> MySQLSettings:
         password=Secret(source.password),
         tls=source.tls,
         authority_file=_authority_file(given, source),
-        sends_password_as_text=source.sends_password_as_text,
+        sends_password_as_text=source.sends_password_as_text or profile is not None,
+        profile=profile,
         where=f"MySQL at {shown_addresses('connectionString', address, [shown])}",
         schema=_name(given, "schemaName"),
         table=_name(given, "tableName"),
@@ -88,6 +96,18 @@ def read_settings(settings: Mapping[str, Setting]) -> MySQLSettings:
         size=_size(given.whole_number("maxConns")),
         idle_time=given.number("connectionMaxIdleTime"),
     )
+
+
+def _profile(given: GivenSettings, source: DataSource) -> AzureProfile | AwsProfile | None:
+    if not given.is_on("useAzureAD") and not given.is_on("useAWSIAM"):
+        return None
+    try:
+        check_token(source, by_aws=not given.is_on("useAzureAD"))
+    except InvalidValueError as wrong:
+        raise StoreRefusedError(f"connectionString: {wrong.message}; {wrong.advice}") from None
+    from pannier_sidecar.clouds.database_tokens import read_profile  # few components sign in so
+
+    return read_profile(given)
 
 
 def _authority_file(given: GivenSettings, source: DataSource) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.clouds.database_tokens import SentToken
     from pannier_sidecar.state.requests import Write
 
 
@@ -56,7 +57,7 @@ class MySQLStore(PooledStore):
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = self._settings
         self._pool = Pool(
-            partial(connect, settings, context(settings)),
+            partial(connect, settings, context(settings), await self._password(resources)),
             where=settings.where,
             size=settings.size,
             timeout=settings.timeout,
@@ -69,6 +70,16 @@ class MySQLStore(PooledStore):
         sweeper = ExpirySweeper(self._pool, self._statements.sweep, self._schema.metadata, settings.cleanup_interval)
         resources.push_async_callback(sweeper.stop)
         sweeper.start()
+
+    async def _password(self, resources: AsyncExitStack) -> SentToken | None:
+        """Return the token that is sent as the password; None: the component has a password."""
+        settings = self._settings
+        if settings.profile is None:
+            return None
+        from pannier_sidecar.clouds.database_tokens import token_for  # few components sign in so
+
+        signed = f"https://{settings.server}/" if settings.server else ""
+        return await token_for(settings.profile, settings.user, signed, settings.timeout, resources)
 
     async def ping(self) -> None:
         await self._opened.run(Connection.fetch, self._statements.probe)

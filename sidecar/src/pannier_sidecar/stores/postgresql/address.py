@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from pannier_crds.addresses.postgresql import hosts
-from pannier_crds.addresses.postgresql import parameters as read_parameters
-from pannier_crds.secret import Secret, reveal, shown
+from pannier_crds.addresses.hosts import HostPort
+from pannier_crds.addresses.postgresql import check_token, combined, hosts, is_local
+from pannier_crds.problems import InvalidValueError
+from pannier_crds.secret import Secret, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pannier_crds.addresses.hosts import HostPort
 
 _SEARCH_PATH: Final = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path=((?:\\.|[^\s\\])*)")
 _POOL_PARAMETERS: Final = frozenset(
@@ -36,19 +35,8 @@ _POOL_PARAMETERS: Final = frozenset(
         "default_query_exec_mode",
     }
 )
+_PORT: Final = "5432"
 _FILES: Final = frozenset({"sslrootcert", "sslcert", "sslkey", "sslcrl"})
-_FIELDS: Final = {
-    "host": "host",
-    "hostaddr": "host",
-    "port": "port",
-    "database": "dbname",
-    "user": "user",
-    "password": "password",
-    "sslRootCert": "sslrootcert",
-}
-"""Settings, and the parameters of a connection string that they replace. If two settings replace the same parameter,
-the later one wins.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +53,10 @@ class Address:
     """Maximum number of connections, if the connection string has one."""
     search_path: str | None = None
     """Schemas in which tables are looked for; None: the server's default."""
+    user: str = ""
+    """Whom a token is for; empty without tokens."""
+    signed_url: str = ""
+    """The URL that AWS credentials sign as a token for the server; empty without those."""
 
     def __repr__(self) -> str:
         return f"Address({self.where})"
@@ -72,14 +64,35 @@ class Address:
 
 def read_address(connection_string: object, fields: Mapping[str, object]) -> Address:
     """Return the address; `fields` are other settings, which win over the string. Raises StoreRefusedError."""
-    parameters = read_field("connectionString", connection_string, read_parameters)
-    for name, parameter in _FIELDS.items():
-        if fields.get(name) is not None:
-            parameters[parameter] = reveal(fields[name]).strip()
+    parameters = read_field("connectionString", connection_string, lambda text: combined(text, fields))
     shown_host = _shown_host(parameters, connection_string, fields)
     database = fields.get("database")
     shown_database = f", database {shown(database, 'database')}" if database else ""
-    return _address(parameters, f"{shown_host}{shown_database}")
+    where = f"{shown_host}{shown_database}"
+    by_aws = fields.get("useAWSIAM") is True and fields.get("useAzureAD") is not True
+    if not by_aws and fields.get("useAzureAD") is not True:
+        return _address(parameters, where)
+    return _signed_in_by_token(parameters, where, by_aws=by_aws)
+
+
+def _signed_in_by_token(parameters: dict[str, str], where: str, *, by_aws: bool) -> Address:
+    """Return the address of a server that gets a token, and by TLS alone unless it is on this machine."""
+    try:
+        check_token(parameters, by_aws=by_aws)
+    except InvalidValueError as wrong:
+        raise StoreRefusedError(f"{wrong.message}; {wrong.advice}") from None
+    if not is_local(parameters) and parameters.get("sslmode") in (None, "allow", "prefer"):
+        parameters["sslmode"] = "require"
+    parameters.pop("password", None)
+    signed = _signed_url(parameters) if by_aws else ""
+    user = parameters["user"]
+    return replace(_address(parameters, where), user=user, signed_url=signed)
+
+
+def _signed_url(parameters: Mapping[str, str]) -> str:
+    (server,) = hosts(parameters.get("host") or parameters["hostaddr"])  # a name, if there is one, is the endpoint's
+    assert isinstance(server, HostPort), "it is checked"
+    return f"https://{HostPort(server.host, server.port or int(parameters.get('port', _PORT)))}/"
 
 
 def _shown_host(parameters: Mapping[str, str], connection_string: object, fields: Mapping[str, object]) -> str:

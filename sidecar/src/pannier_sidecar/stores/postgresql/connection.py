@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from contextlib import suppress
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,8 @@ from .protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
+
+    from pannier_sidecar.clouds.database_tokens import SentToken
 
 _SYNC: Final = "SELECT 1"
 
@@ -125,10 +128,16 @@ class Connection:
             self._raw.terminate()
 
 
-async def connect(url: str, *, patience: float, names_statements: bool) -> Connection:
-    """Return a new connection. Raises the client library's errors, and TimeoutError after `patience` seconds."""
+async def connect(
+    url: str, *, patience: float, names_statements: bool, password: SentToken | None = None
+) -> Connection:
+    """Return a new connection. Raises the client library's errors, and TimeoutError after `patience` seconds.
+
+    With a token as the password it raises StoreErrors too.
+    """
+    open_one = partial(asyncpg.connect, url, timeout=patience, statement_cache_size=0)
     try:
-        raw = await asyncpg.connect(url, timeout=patience, statement_cache_size=0)
+        raw = await (open_one() if password is None else password.sent(open_one, _is_refusal))
     except AttributeError as error:  # the server was ready before it reported its version
         raise asyncpg.InternalClientError from error
     try:
@@ -139,3 +148,8 @@ async def connect(url: str, *, patience: float, names_statements: bool) -> Conne
         raw.terminate()
         raise
     return Connection(raw, is_direct=is_direct, names_statements=names_statements and is_direct)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether the server takes neither this user nor this password."""
+    return isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)

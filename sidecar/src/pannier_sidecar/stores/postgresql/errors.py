@@ -150,7 +150,8 @@ def _server_error(error: BaseException) -> BaseException:
 def translate(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
     """Return the error to raise for an error of asyncpg. `is_unknown`: a write was sent, and may have happened."""
     translated = _translate(_server_error(error), where, is_unknown)
-    translated.__cause__ = error
+    if translated is not error:
+        translated.__cause__ = error
     return translated
 
 

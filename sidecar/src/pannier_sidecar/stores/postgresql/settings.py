@@ -16,6 +16,8 @@ from .address import Address, read_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pannier_sidecar.clouds.aws import AwsProfile
+    from pannier_sidecar.clouds.azure_profile import AzureProfile
     from pannier_sidecar.state.store import Setting
 
 _TABLE: Final = re.compile(r"(?a:(?:([A-Za-z_]\w{0,62})\.)?([A-Za-z_]\w{0,62}))")
@@ -42,6 +44,8 @@ class PostgreSQLSettings:
     """Maximum number of connections."""
     idle_time: float
     """Seconds after which an idle connection is closed."""
+    profile: AzureProfile | AwsProfile | None
+    """Whose tokens are the password; None: there are none."""
     keeps_statements: bool
     """Whether a connection keeps statements prepared; a pooler in between may forbid it."""
 
@@ -66,8 +70,17 @@ def read_settings(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
         cleanup_interval=max(given.number("cleanupInterval"), 0.0),
         size=_size(given.whole_number("maxConns"), address),
         idle_time=given.number("connectionMaxIdleTime"),
+        profile=_profile(given),
         keeps_statements=given["queryExecMode"] == "cache_statement",
     )
+
+
+def _profile(given: GivenSettings) -> AzureProfile | AwsProfile | None:
+    if not given.is_on("useAzureAD") and not given.is_on("useAWSIAM"):
+        return None
+    from pannier_sidecar.clouds.database_tokens import read_profile  # few components sign in so
+
+    return read_profile(given)
 
 
 def _table(given: GivenSettings, field: str) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from asyncpg import Record
 
+    from pannier_sidecar.clouds.database_tokens import SentToken
     from pannier_sidecar.state.requests import Get, Write
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class PostgreSQLStore(PooledStore):
                 settings.address.url.reveal(),
                 patience=settings.address.connect_timeout or settings.timeout,
                 names_statements=settings.keeps_statements,
+                password=await self._password(resources),
             ),
             where=where,
             size=settings.size,
@@ -90,6 +92,16 @@ class PostgreSQLStore(PooledStore):
         )
         resources.push_async_callback(sweeper.stop)
         sweeper.start()
+
+    async def _password(self, resources: AsyncExitStack) -> SentToken | None:
+        """Return the token that is sent as the password; None: the component has a password."""
+        settings = self._settings
+        if settings.profile is None:
+            return None
+        from pannier_sidecar.clouds.database_tokens import token_for  # few components sign in so
+
+        address = settings.address
+        return await token_for(settings.profile, address.user, address.signed_url, settings.timeout, resources)
 
     async def ping(self) -> None:
         await self._opened.run(Connection.execute, self._statements.probe)
