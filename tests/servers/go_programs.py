@@ -13,6 +13,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pann
 H2SPEC = "v2.2.1+incompatible"
 GRPCURL = "v1.9.4"
 CONSUL = "v1.12.9"
+NATS_SERVER = "v2.15.2"
 
 
 def h2spec() -> Path:
@@ -23,6 +24,11 @@ def h2spec() -> Path:
 def grpcurl() -> Path:
     """Makes calls after asking the server what it serves."""
     return _installed("github.com/fullstorydev/grpcurl/cmd/grpcurl", GRPCURL)
+
+
+def nats_server() -> Path:
+    """A NATS that lets single keys expire, which Debian's cannot. The first build takes minutes at a low priority."""
+    return _installed("github.com/nats-io/nats-server/v2", NATS_SERVER, "nats-server")
 
 
 def consul() -> Path:
@@ -43,8 +49,8 @@ def _build_consul(program: Path) -> None:
     part.rename(program)
 
 
-def _installed(package: str, version: str) -> Path:
-    name = package.rpartition("/")[2]
+def _installed(package: str, version: str, name: str = "") -> Path:
+    name = name or package.rpartition("/")[2]
     program = CACHE / f"{name}-{version.partition('+')[0]}"
     if not program.exists():
         with one_at_a_time(program.name):
@@ -56,7 +62,7 @@ def _installed(package: str, version: str) -> Path:
 def _install(package: str, name: str, program: Path) -> None:
     folder = CACHE / f"{name}.{os.getpid()}"
     folder.mkdir(parents=True)
-    _go("install", "-trimpath", package, folder=folder, GOBIN=str(folder))
+    _go("install", "-trimpath", "-ldflags=-s -w", package, folder=folder, GOBIN=str(folder), GOMAXPROCS="1")
     (folder / name).rename(program)
     folder.rmdir()
 

@@ -1,4 +1,6 @@
-"""Real NATS servers with JetStream, from Debian's package, and a plain client of the bucket that they serve."""
+"""Real NATS servers with JetStream: one that lets single keys expire, and Debian's, which does not. With a plain client
+of the bucket that they serve.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from servers import go_programs
 from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import ServerProcess
 
@@ -24,9 +27,12 @@ INSTALL = Path(__file__).parents[2] / "scripts" / "debian-package"
 class JetStreamServer(ServerProcess):
     """A server that keeps its data in its folder; `configuration` is text in the form of its configuration file."""
 
-    def __init__(self, folder: Path, configuration: str = "", login: dict[str, str] | None = None):
+    def __init__(
+        self, folder: Path, configuration: str = "", login: dict[str, str] | None = None, *, is_debians: bool = False
+    ):
         """`login` has the fields of CONNECT by which `ask` logs in."""
         self._login = login or {}
+        self._is_debians = is_debians
         self._is_for_jwts = "operator:" in configuration
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "nats.conf").write_text(configuration)
@@ -34,7 +40,8 @@ class JetStreamServer(ServerProcess):
 
     def command(self) -> Sequence[str | Path]:
         data = ("-js", "-sd", self.folder / "data")
-        return ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), *data, "-c", self.folder / "nats.conf"]
+        program = "nats-server" if self._is_debians else go_programs.nats_server()
+        return [program, "-a", "127.0.0.1", "-p", str(self.port), *data, "-c", self.folder / "nats.conf"]
 
     def answers(self) -> object:
         """Return whether JetStream answers; where only users with a JWT may ask, whether the server listens."""
@@ -83,6 +90,7 @@ class JetStreamServer(ServerProcess):
             "discard": "new",
             "num_replicas": 1,
             "storage": "file",
+            **({} if self._is_debians else {"allow_msg_ttl": True}),
             **more,
         }
         answer = self.ask(f"$JS.API.STREAM.CREATE.KV_{BUCKET}", config)
@@ -104,19 +112,20 @@ class JetStreamServer(ServerProcess):
         return int(self.ask(f"$KV.{BUCKET}.{name}", value)["seq"])
 
 
-def prepare() -> None:
-    subprocess.run([INSTALL, "nats-server", "sh", "-c", "command -v nats-server"], check=True)
-
-
-def running(folder: Path, configuration: str = "", login: dict[str, str] | None = None) -> JetStreamServer:
+def running(
+    folder: Path, configuration: str = "", login: dict[str, str] | None = None, *, is_debians: bool = False
+) -> JetStreamServer:
     """Run a server without a bucket."""
-    prepare()
-    return JetStreamServer(folder, configuration, login)
+    if is_debians:
+        subprocess.run([INSTALL, "nats-server", "sh", "-c", "command -v nats-server"], check=True)
+    return JetStreamServer(folder, configuration, login, is_debians=is_debians)
 
 
 @contextmanager
-def with_bucket(folder: Path, configuration: str = "", **more: Any) -> Iterator[JetStreamServer]:
-    with running(folder, configuration) as server:
+def with_bucket(
+    folder: Path, configuration: str = "", *, is_debians: bool = False, **more: Any
+) -> Iterator[JetStreamServer]:
+    with running(folder, configuration, is_debians=is_debians) as server:
         server.make_bucket(**more)
         yield server
 
@@ -133,8 +142,8 @@ DATABASES = (
         "NATS JetStream",
         "state.jetstream",
         _serve,
-        claims=frozenset({Feature.ETAG, Feature.KEYS_LIKE}),
-        prepare=prepare,
+        claims=frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE}),
+        prepare=go_programs.nats_server,
         largest_value=1_048_576,
         increments=500,
         model_runs=10,

@@ -19,6 +19,7 @@ from servers.component_files import component
 from servers.database import Database, Server
 from servers.databases import named
 from servers.hostile_proxy import Fault, HostileProxy
+from servers.nats_faults import NATS
 from servers.pannier_process import Pannier, call, serving
 from servers.proxy_setups import PROXY_SETUPS
 
@@ -39,6 +40,7 @@ FAULTS = {
     "tablestorage": server_faults.HTTP,
     "gcp-spanner": server_faults.HTTP2,
     "cassandra": CASSANDRA,
+    "jetstream": NATS,
 }
 LYING = {
     "redis": {"numbers"},

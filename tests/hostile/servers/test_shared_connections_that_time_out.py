@@ -19,7 +19,7 @@ from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
-IMPATIENT = {"redis": {"readTimeout": "300ms"}, "memcached": {"timeout": "300ms"}}
+IMPATIENT = {"redis": {"readTimeout": "300ms"}, "memcached": {"timeout": "300ms"}, "jetstream": {"timeout": "300ms"}}
 ROUNDS = 6
 AT_ONCE = 20
 KEY = "hung-key"

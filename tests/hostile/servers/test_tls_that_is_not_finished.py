@@ -46,19 +46,24 @@ STORES: dict[str, Callable[[int], dict[str, Any]]] = {
         "masterKey": Secret("a2V5"),
         "timeout": 1.0,
     },
+    "state.jetstream": lambda port: {"natsURL": f"tls://127.0.0.1:{port}", "bucket": "states", "timeout": 1.0},
 }
+GREETINGS = {"state.jetstream": b'INFO {"version":"2.15.2","tls_required":true,"max_payload":1048576}\r\n'}
+"""What servers say before TLS."""
 
 
 class SilentServer:
     """Accepts connections, agrees to speak TLS if asked, and then stays silent."""
 
-    def __init__(self) -> None:
+    def __init__(self, greeting: bytes) -> None:
+        self._greeting = greeting
         self.now = 0
         self.taken = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.now += 1
         self.taken += 1
+        writer.write(self._greeting)
         with suppress(OSError):
             while said := await reader.read(65536):
                 if said == SSL_REQUEST:
@@ -69,7 +74,7 @@ class SilentServer:
 
 @pytest.mark.parametrize("kind", STORES)
 async def test_a_handshake_that_is_never_finished(kind: str, promise: Promise) -> None:
-    silent = SilentServer()
+    silent = SilentServer(GREETINGS.get(kind, b""))
     async with await asyncio.start_server(silent.serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         for _ in range(ATTEMPTS):

@@ -1,20 +1,25 @@
 """NATS refuses, dies, hangs, loses answers: messages say what to change, no answered write is lost, no call hangs."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
 from servers.cutting_proxy import CuttingProxy
 from servers.eventually import eventually
+from servers.hostile_proxy import HostileProxy
 from servers.jetstream_server import BUCKET, JetStreamServer, running, with_bucket
 from servers.load import Load
+from servers.nats_faults import answers
 from servers.opened_store import nothing_left, opened, refusal_of
 from servers.processes import free_port
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.jetstream import store as store_of_jetstream
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
 
 USERS = """
@@ -166,3 +171,15 @@ async def test_a_mirror_is_refused(tmp_path) -> None:
         async with nothing_left():
             error = await refusal_of(JetStreamStore, {"natsURL": server.url, "bucket": "copy"})
     assert "perhaps a mirror; name the bucket that it copies" in str(error)
+
+
+async def test_names_that_never_end_are_not_read_for_ever(server: JetStreamServer, monkeypatch) -> None:
+    monkeypatch.setattr(store_of_jetstream, "MAX_NAMES", 1000)
+    subjects = {f"$KV.{BUCKET}.a.{number}": 1 for number in range(100)}
+    page = json.dumps({"config": {}, "state": {"subjects": subjects}, "total": 10**15}).encode()
+    settings: dict[str, Any] = {"bucket": BUCKET, "timeout": 30.0}
+    with HostileProxy(server.port) as proxy:
+        async with opened(JetStreamStore({**settings, "natsURL": f"nats://127.0.0.1:{proxy.port}"})) as store:
+            proxy.turn(answers(page), b"subjects_filter")
+            with pytest.raises(StoreRefusedError, match="has over 1000 keys"):
+                await store.keys("a||", 10, None)

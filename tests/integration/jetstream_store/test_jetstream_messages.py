@@ -4,7 +4,7 @@ import pytest
 from servers.jetstream_server import BUCKET, JetStreamServer, with_bucket
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import ETagMismatchError, NotSupportedError, StoreRefusedError
+from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
 
@@ -72,10 +72,3 @@ async def test_a_bucket_that_is_full_says_so(tmp_path) -> None:
             await store.set(Set("a||l", bytes(1800)))
             with pytest.raises(StoreRefusedError, match="the bucket is full; raise its limit"):
                 await store.set(Set("a||m", bytes(1900)))
-
-
-async def test_a_time_to_live_is_refused_and_nothing_is_written(server: JetStreamServer, open_store) -> None:
-    store = await open_store()
-    with pytest.raises(NotSupportedError, match="leave ttlInSeconds out"):
-        await store.set(Set("a||k", b"1", ttl=10))
-    assert await store.get(Get("a||k")) is None

@@ -15,7 +15,7 @@ TYPES: Final = (
     ComponentType(
         "state.jetstream",
         title="NATS JetStream",
-        features=("ETAG", "KEYS_LIKE"),
+        features=("ETAG", "TTL", "KEYS_LIKE"),
         fields=(
             Field(
                 "natsURL",

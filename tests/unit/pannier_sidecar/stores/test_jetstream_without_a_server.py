@@ -1,12 +1,22 @@
 """What the store over NATS JetStream decides without a server: names of keys, ETags, answers, settings."""
 
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_sidecar.state.errors import InvalidETagError, KeyRefusedError, OutcomeUnknownError, StoreRefusedError
+from pannier_sidecar.state.errors import (
+    ETagMismatchError,
+    InvalidETagError,
+    KeyRefusedError,
+    OutcomeUnknownError,
+    StoreRefusedError,
+)
 from pannier_sidecar.state.errors import StoreUnavailableError as Unavailable
 from pannier_sidecar.state.requests import Set
+from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.jetstream import errors, layout
 from pannier_sidecar.stores.jetstream.settings import read_settings
 
@@ -56,20 +66,44 @@ def test_lists_ask_for_the_names_of_a_prefix() -> None:
 
 def test_an_etag_that_is_no_revision_is_refused() -> None:
     assert layout.revision(Set("k", b"", if_match="17")) == 17
-    for etag in ("0", "-1", "1.0", "x", "٣", "9" * 19, "1" * 20):
-        with pytest.raises(InvalidETagError, match="whole numbers"):
+    assert layout.revision(Set("k", b"", if_match="17-99999999999")) == 17
+    for etag in ("0", "-1", "1.0", "x", "٣", "9" * 19, "1" * 20, "17-", "17-x", "17-0"):
+        with pytest.raises(InvalidETagError, match="send the one that the last read returned"):
             layout.revision(Set("k", b"", if_match=etag))
+    with pytest.raises(ETagMismatchError):
+        layout.revision(Set("k", b"", if_match="17-1000000000"))
 
 
 def test_markers_of_deleted_and_expired_keys_are_no_values() -> None:
     def is_marker(header: bytes) -> bool:
-        return layout.Message("s", 1, b"", header).is_marker
+        return layout.Message("s", 1, b"", header).stored is None
 
     assert is_marker(b"NATS/1.0\r\nKV-Operation: DEL\r\n\r\n")
     assert is_marker(b"NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n\r\n")
     assert is_marker(b"NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\n\r\n")
     assert not is_marker(b"NATS/1.0\r\nMy-Header: KV-Operation: DEL\r\n\r\n")
     assert not is_marker(b"")
+
+
+def test_a_value_expires_at_its_time_even_if_the_server_has_not_removed_it() -> None:
+    def stored(ttl: bytes, at: datetime) -> StoredValue | None:
+        # Servers write nanoseconds.
+        time = at.strftime("%Y-%m-%dT%H:%M:%S.%f123Z")
+        return layout.Message("s", 1, b"1", b"NATS/1.0\r\nNats-TTL: " + ttl + b"\r\n\r\n", time).stored
+
+    now = datetime.now(UTC)
+    found = stored(b"60", now)
+    assert found is not None
+    assert found.expires_at == ceil(now.timestamp() + 60)
+    assert found.etag == f"1-{found.expires_at}"
+    assert stored(b"1m0s", now) == found
+    assert stored(b"60", now - timedelta(seconds=61)) is None
+    assert stored(b"never", now) == StoredValue(b"1", "1")
+    for wrong in (b"x", b"", b"\xff", b"1e400"):
+        with pytest.raises(ValueError, match=r".+"):
+            stored(wrong, now)
+    with pytest.raises(ValueError, match="isoformat"):
+        _ = layout.Message("s", 1, b"1", b"NATS/1.0\r\nNats-TTL: 1\r\n\r\n").stored
 
 
 def test_the_size_of_a_header_is_that_of_its_bytes() -> None:

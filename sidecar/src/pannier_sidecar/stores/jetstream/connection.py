@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_LINE: Final = 64 * 1024
 """Bytes of a line of the protocol."""
+MAX_HEADER: Final = 16 * 1024
+"""Bytes of a message's header; nats-py makes a text of each field."""
 MAX_UNSENT: Final = 64 * 1024 * 1024
 """Bytes that wait for the server to read."""
 PING_EVERY_S: Final = 30
@@ -77,6 +79,8 @@ class BoundedTransport(TcpTransport):
     async def read(self, buffer_size: int) -> bytes:
         in_payload = self._parsing.state == parser.AWAITING_MSG_PAYLOAD
         if max(self._parsing.needed if in_payload else 0, len(self._parsing.buf)) > answers.limit():
+            raise ConnectionError
+        if in_payload and self._parsing.header_needed > MAX_HEADER:
             raise ConnectionError
         if not in_payload and len(self._parsing.buf) > MAX_LINE:
             raise ConnectionError
@@ -128,6 +132,8 @@ class Connection(Client):
             tls=settings.encryption.context() if settings.encryption else None,
             **login,
         )
+        if not (isinstance(self.max_payload, int) and self.max_payload > 0):
+            raise nats.errors.ProtocolError
         assert self._reading_task is not None
         self._reading_task.add_done_callback(self._on_end)
         subscription = await self.subscribe(f"{self._inbox}.*", cb=self._on_answer)
@@ -174,6 +180,10 @@ class Connection(Client):
         if tasks:
             await asyncio.wait(tasks, timeout=MAX_CLOSING_S)
         self._fail_calls()
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        info.pop("connect_urls", None)  # nats-py would keep every address that a server names, however many it names
+        await super()._process_info(info, initial_connection)
 
     def _sign(self, nonce: str) -> bytes:
         import nkeys

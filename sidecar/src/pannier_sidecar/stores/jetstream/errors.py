@@ -29,6 +29,8 @@ _REFUSALS: Final = {
     10028: "the account has no memory left for JetStream; raise its limit",
     10047: "the account has no disk space left for JetStream; raise its limit",
     10002: "the account has no resources left for JetStream; raise its limit",
+    10166: "the bucket lets no key expire; allow it (nats stream edit --allow-msg-ttl)",
+    10165: "it takes no such ttlInSeconds; use another one",
     10109: "the bucket is sealed, so nobody can write to it; make another one",
 }
 _LOGIN: Final = "check the login in natsURL, or jwt and seedKey"

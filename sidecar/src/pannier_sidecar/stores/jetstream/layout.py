@@ -14,17 +14,23 @@ So Dapr's names are read under the key that Dapr had, if its prefix has no `.`. 
 id with a `.`, Dapr's `a.b||c` has the same name as its `a||b.c`; it is found here as the latter.
 
 An ETag is the revision: the sequence number of the message in the stream, which never repeats as long as the stream
-exists. A deleted key has a marker as its last message, whose number is no ETag.
+exists. A deleted key has a marker as its last message, whose number is no ETag. The ETag of a value that expires also
+says when, because the server removes its message a moment later, and a conditional write should not read first.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
+from math import ceil
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from pannier_crds.values import parse_duration
 from pannier_sidecar.state.errors import InvalidETagError, KeyRefusedError
+from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.store import StoredValue
 
 if TYPE_CHECKING:
@@ -36,6 +42,8 @@ MAX_KEY_BYTES: Final = 1000
 """So that a name, whose escapes are three bytes each, fits into a line of the protocol, which has at most 4096."""
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 """The header with the number that the key's last message must have; 0: there is no message."""
+TTL: Final = "Nats-TTL"
+"""The header with the seconds, or the Go duration, after which the server removes a message (NATS 2.11)."""
 DELETION: Final = {"KV-Operation": "DEL"}
 NEVER: Final = 2**62
 """A sequence number that no stream reaches."""
@@ -47,7 +55,7 @@ _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 _PLAIN_AND_DOT: Final = _PLAIN | {ord(".")}
 _EMPTY: Final = "%"
 _ESCAPE: Final = re.compile(rb"%([0-9A-F]{2})")
-_ETAG: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_ETAG: Final = re.compile(r"([1-9][0-9]{0,18})(?:-([1-9][0-9]{0,10}))?", re.ASCII)
 
 
 class Message(Struct):
@@ -57,16 +65,21 @@ class Message(Struct):
     seq: int
     data: bytes = b""
     hdrs: bytes = b""
+    time: str = ""
+    """When it was stored, by the server's clock, as RFC 3339 says."""
 
     @property
-    def is_marker(self) -> bool:
-        """Whether it says that the key was deleted or has expired."""
+    def stored(self) -> StoredValue | None:
+        """What it stores; None: it is a marker, which says that the key was deleted or has expired, or a value that has
+        expired and is not removed yet.
+        """
         found = headers(self.hdrs)
-        return found.get(b"KV-Operation") in (b"DEL", b"PURGE") or b"Nats-Marker-Reason" in found
-
-    @property
-    def stored(self) -> StoredValue:
-        return StoredValue(self.data, str(self.seq))
+        if found.get(b"KV-Operation") in (b"DEL", b"PURGE") or b"Nats-Marker-Reason" in found:
+            return None
+        expires_at = _expiry(found, self.time)
+        if expires_at is None:
+            return StoredValue(self.data, str(self.seq))
+        return StoredValue(self.data, f"{self.seq}-{expires_at}", expires_at) if expires_at > time() else None
 
 
 class ApiError(Struct):
@@ -89,6 +102,8 @@ class WriteAnswer(Struct):
 class StreamConfig(Struct):
     subjects: list[str] | None = None
     sealed: bool = False
+    allow_msg_ttl: bool = False
+    max_msgs_per_subject: int = 0
 
 
 class StreamState(Struct):
@@ -110,6 +125,17 @@ def headers(block: bytes) -> Mapping[bytes, bytes]:
     """Return the fields of a message's header."""
     lines = (line.partition(b":") for line in block.split(b"\r\n")[1:])
     return {name: value.strip() for name, colon, value in lines if colon}
+
+
+def _expiry(fields: Mapping[bytes, bytes], stored_at: str) -> int | None:
+    """Return the Unix time when a message expires that was stored at a time; None: never.
+
+    Raises ValueError for what no server says.
+    """
+    ttl = fields.get(TTL.encode())
+    if ttl is None or ttl == b"never":
+        return None
+    return ceil(datetime.fromisoformat(stored_at).timestamp() + parse_duration(ttl.decode(), "s"))
 
 
 def size(fields: Mapping[str, str]) -> int:
@@ -157,8 +183,12 @@ def _unescaped(text: str) -> str:
 
 
 def revision(write: Write) -> int:
-    """Return the sequence number in a write's ETag. Raises InvalidETagError."""
+    """Return the sequence number in a write's ETag. Raises InvalidETagError, and ETagMismatchError if its value has
+    expired.
+    """
     found = _ETAG.fullmatch(write.if_match or "")
-    if found is None or int(found[0]) > MAX_REVISION:
-        raise InvalidETagError(f"{write.if_match!r} is no ETag of this store, which are whole numbers; read it again")
-    return int(found[0])
+    if found is None or int(found[1]) > MAX_REVISION:
+        raise InvalidETagError(f"{write.if_match!r} is no ETag of this store; send the one that the last read returned")
+    if found[2] is not None and int(found[2]) <= time():
+        raise absent_or_changed(write)
+    return int(found[1])

@@ -23,7 +23,7 @@ from pannier_sidecar.state.store import Feature, KeyPage, Store
 
 from . import errors, layout
 from .client import Client
-from .layout import ReadAnswer, StreamAnswer, WriteAnswer
+from .layout import ReadAnswer, StreamAnswer, StreamConfig, WriteAnswer
 from .settings import read_settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ Answer = TypeVar("Answer", ReadAnswer, WriteAnswer, StreamAnswer)
 
 AT_ONCE: Final = 64
 """Maximum number of requests of one bulk call that are in flight together."""
+MAX_NAMES: Final = 1_000_000
+"""Keys of which a list can be made: the server sends all their names for each page."""
 ATTEMPTS: Final = 10
 """Attempts to create a key, while others write and delete it."""
 PROBE: Final = "pannier-permission-probe-6d1f0a7c"
@@ -48,7 +50,7 @@ PROBE: Final = "pannier-permission-probe-6d1f0a7c"
 class JetStreamStore(Store):
     """State in a bucket. Reads are answered by the stream's leader, whatever consistency is asked for."""
 
-    features = frozenset({Feature.ETAG, Feature.KEYS_LIKE})
+    features = frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE})
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -58,6 +60,7 @@ class JetStreamStore(Store):
         self._stream = f"KV_{self._settings.bucket}"
         self._subject = f"$KV.{self._settings.bucket}."
         self._opened: Client | None = None
+        self._config = StreamConfig()
 
     async def _open(self, resources: AsyncExitStack) -> None:
         client = Client(self._settings)
@@ -69,6 +72,7 @@ class JetStreamStore(Store):
                 f"bucket {self._settings.bucket} on {self._settings.where} is no bucket with keys of its own: perhaps"
                 " a mirror; name the bucket that it copies"
             )
+        self._config = config
         await self._prove_permissions()
 
     async def _prove_permissions(self) -> None:
@@ -83,7 +87,7 @@ class JetStreamStore(Store):
 
     async def get(self, get: Get) -> StoredValue | None:
         found = await self._last(layout.name_of(get.key))
-        return None if found is None or found.is_marker else found.stored
+        return None if found is None else self._stored(found)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         return await read_each(self.get, gets, AT_ONCE)
@@ -97,7 +101,7 @@ class JetStreamStore(Store):
             group = names[first : first + min(AT_ONCE, limit + 1 - len(page))]
             first += len(group)
             found = await asyncio.gather(*(self._last(layout.name_of(key)) for key in group))
-            page += [key for key, last in zip(group, found, strict=True) if last is not None and not last.is_marker]
+            page += [key for key, last in zip(group, found, strict=True) if last is not None and self._stored(last)]
             if len(page) > limit:
                 return KeyPage(page[:limit], cursor_after(page[limit - 1]))
         return KeyPage(page, None)
@@ -112,6 +116,11 @@ class JetStreamStore(Store):
             subjects = answer.state.subjects if answer.state is not None else None
             found.update(subjects or ())
             offset += len(subjects or ())
+            if offset > MAX_NAMES:
+                raise StoreRefusedError(
+                    f"bucket {self._settings.bucket} on {self._settings.where} has over {MAX_NAMES} keys, and all are"
+                    " sent to list some; use several buckets"
+                )
             if not subjects or offset >= answer.total:
                 break
         keys = (layout.key_of(each[len(self._subject) :]) for each in found)
@@ -130,6 +139,13 @@ class JetStreamStore(Store):
         if answer.message is None or answer.message.subject != self._subject + name:
             raise StoreUnavailableError(f"{self._settings.where} answered something else than was asked")
         return answer.message
+
+    def _stored(self, message: Message) -> StoredValue | None:
+        """Return what a message stores; None: it is a marker, or has expired."""
+        try:
+            return message.stored
+        except ValueError as error:
+            raise StoreUnavailableError(f"{self._settings.where} did not answer as JetStream does") from error
 
     async def _info(self, request: bytes = b"") -> StreamAnswer:
         data = await self._client.request(f"$JS.API.STREAM.INFO.{self._stream}", request)
@@ -152,10 +168,7 @@ class JetStreamStore(Store):
     async def _write(self, write: Write) -> None:
         name = layout.name_of(write.key)
         if isinstance(write, Set) and write.ttl is not None:
-            raise NotSupportedError(
-                f"key {write.key} cannot expire alone in NATS JetStream; leave ttlInSeconds out, or let all keys of a "
-                "bucket expire: nats kv add --ttl"
-            )
+            self._check_expiry(write)
         if write.if_absent:
             await self._write_if_absent(write, name)
             return
@@ -170,7 +183,7 @@ class JetStreamStore(Store):
             if isinstance(write, Set) and await self._send(write, name, last):
                 return
             found = await self._last(name)
-            if found is not None and not found.is_marker:
+            if found is not None and self._stored(found):
                 raise exists_already(write)
             if not isinstance(write, Set):
                 return
@@ -178,8 +191,10 @@ class JetStreamStore(Store):
         raise StoreUnavailableError("the key is written and deleted too often to find it absent; try again")
 
     async def _send(self, write: Write, name: str, last: int | None) -> bool:
-        value, fields = (write.value, {}) if isinstance(write, Set) else (b"", layout.DELETION)
-        return await self._publish(name, value, fields, last)
+        if not isinstance(write, Set):
+            return await self._publish(name, b"", layout.DELETION, last)
+        fields = {} if write.ttl is None else {layout.TTL: str(write.ttl)}
+        return await self._publish(name, write.value, fields, last)
 
     async def _publish(self, name: str, value: bytes, fields: Mapping[str, str], last: int | None) -> bool:
         """Write a message for a key, if its last one has this number; return whether it had."""
@@ -195,6 +210,21 @@ class JetStreamStore(Store):
         if last is not None and error.err_code in errors.WRONG_LAST:
             return False
         raise errors.of_api(error, self._settings, is_write=True)
+
+    def _check_expiry(self, write: Write) -> None:
+        """Raise NotSupportedError if the bucket cannot let one key expire, so that it is absent from then on."""
+        bucket, stream = self._settings.bucket, self._stream
+        if not self._config.allow_msg_ttl:
+            raise NotSupportedError(
+                f"key {write.key} cannot expire alone in bucket {bucket}; leave ttlInSeconds out, or allow it on a "
+                f"server 2.11 or newer (nats stream edit {stream} --allow-msg-ttl) and restart the sidecar"
+            )
+        if self._config.max_msgs_per_subject != 1:
+            raise NotSupportedError(
+                f"key {write.key} cannot expire in bucket {bucket}, whose history would bring back the value before; "
+                f"leave ttlInSeconds out, or keep no history (nats stream edit {stream} --max-msgs-per-subject=1) and "
+                "restart the sidecar"
+            )
 
     def _check_size(self, size: int, limit: int) -> None:
         if limit and size > limit:
