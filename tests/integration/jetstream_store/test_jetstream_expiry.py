@@ -14,6 +14,8 @@ from pannier_sidecar.state.errors import ETagMismatchError, NotSupportedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
 
+pytestmark = pytest.mark.over("jetstream")
+
 MARKERS_S = 60
 
 

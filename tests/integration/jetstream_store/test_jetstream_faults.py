@@ -22,6 +22,8 @@ from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.jetstream import store as store_of_jetstream
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
 
+pytestmark = pytest.mark.over("jetstream")
+
 USERS = """
 authorization {{ users = [
   {{user: all, password: "p@ss,"}}

@@ -6,11 +6,14 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import nkeys
+import pytest
 from servers.jetstream_server import BUCKET, running
 from servers.opened_store import nothing_left, refusal_of
 
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
+
+pytestmark = pytest.mark.over("jetstream")
 
 
 class Issuer:

@@ -8,6 +8,8 @@ from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
 
+pytestmark = pytest.mark.over("jetstream")
+
 DELETED = b"NATS/1.0\r\nKV-Operation: DEL\r\n\r\n"
 PURGED = b"NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n\r\n"
 
