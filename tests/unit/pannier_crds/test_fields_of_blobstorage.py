@@ -12,7 +12,7 @@ DAPR_FIELDS = (
     "accountName accountKey containerName connectionString endpoint publicAccessLevel retryCount "
     "disableEntityManagement "
     "azureTenantId azureClientId azureClientSecret azureCertificate azureCertificateFile azureCertificatePassword "
-    "azureEnvironment azureAuthMethods storageAccount storageAccessKey container getBlobRetryCount keyPrefix"
+    "azureEnvironment azureCloud azureAuthMethods storageAccount storageAccessKey container getBlobRetryCount keyPrefix"
 )
 """Those in Dapr's documentation of the component, between spaces."""
 KEY = "bGV0bWVpbg=="

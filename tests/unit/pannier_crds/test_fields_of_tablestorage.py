@@ -9,8 +9,8 @@ from pannier_crds.catalogue import ComponentType, read_settings
 DAPR_FIELDS = (
     "accountName accountKey tableName cosmosDbMode serviceURL skipCreateTable "
     "azureTenantId azureClientId azureClientSecret azureCertificate azureCertificateFile azureCertificatePassword "
-    "azureEnvironment azureAuthMethods storageAccount storageAccountName accessKey storageAccessKey storageAccountKey "
-    "table storageAccountTable spnTenantId spnClientId spnClientSecret keyPrefix"
+    "azureEnvironment azureCloud azureAuthMethods storageAccount storageAccountName accessKey storageAccessKey "
+    "storageAccountKey table storageAccountTable spnTenantId spnClientId spnClientSecret keyPrefix"
 )
 """Those that Dapr's component reads, with their other names, between spaces."""
 KEY = "bGV0bWVpbg=="

@@ -75,6 +75,7 @@ def fields(*, environment: str) -> tuple[Field, ...]:
             "azureEnvironment",
             "choice",
             description=f"Azure's cloud that {environment} is in",
+            aliases=("azureCloud",),
             default=_CLOUDS[0],
             choices=(*_CLOUDS, *(name.removesuffix("Cloud") for name in _CLOUDS)),
         ),

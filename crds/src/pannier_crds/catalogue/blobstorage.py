@@ -35,7 +35,7 @@ FIELDS: Final = (
     Field(
         "endpoint",
         description="URL before the account's name, where it is not Azure's, such as http://127.0.0.1:10000",
-        aliases=("storageEndpoint",),
+        aliases=("storageEndpoint", "storageAccountEndpoint"),
         reads=azure_storage.service_url,
         places_data=True,
     ),
