@@ -162,7 +162,7 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
         ),
         (REDIS, {}, "[redisHost]: state.redis needs 'redisHost'; add it under spec.metadata (host or host:port,"),
         (REDIS, {"redisHost": " "}, "[redisHost]: state.redis needs 'redisHost'"),
-        (REDIS, {"redisHost": "h", "useAzureAD": "true"}, "[useAzureAD]: signing in with a token is not served; take"),
+        (REDIS, {"redisHost": "h", "useOIDC": "true"}, "[useOIDC]: signing in with OpenID Connect is not served; take"),
         (REDIS, {"redisHost": "h", "maxRetries": "1", "redisMaxRetries": "2"}, "[redisMaxRetries]: says the same as"),
         (
             REDIS,

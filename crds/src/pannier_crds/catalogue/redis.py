@@ -7,14 +7,14 @@ from typing import Final
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store, redis_rules, tokens
 from pannier_crds.catalogue.certificates import INSECURE, authority, client_certificate
-from pannier_crds.catalogue.model import ComponentType, Field
+from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.timeouts import timeout
 
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
 _NO_QUERIES: Final = "a query reads the values, so no index is made"
-_TOKENS_REFUSED: Final = (
-    "signing in with a token is not served",
-    "take this field out and write redisUsername and redisPassword",
+_OIDC_REFUSED: Final = (
+    "signing in with OpenID Connect is not served",
+    "take this field out and write redisUsername and redisPassword, or useEntraID",
 )
 
 _ADDRESS: Final = (
@@ -110,13 +110,30 @@ _WITHOUT_EFFECT: Final = tuple(
             "maxLenApprox",
         )
     ),
-    *(Field(field.name, ignored=_TOKENS_REFUSED[0], sensitive=field.sensitive) for field in tokens.AZURE),
     *tokens.OIDC,
 )
 
-_REFUSED: Final = (
-    Field("useEntraID", "boolean", aliases=("useAzureAD",), refused=_TOKENS_REFUSED),
-    Field("useOIDC", "boolean", refused=_TOKENS_REFUSED),
+_REFUSED: Final = (Field("useOIDC", "boolean", refused=_OIDC_REFUSED),)
+_TOKENS: Final = (
+    tokens.entra_id("useEntraID", "useAzureAD"),
+    tokens.AWS_IAM,
+    Field(
+        "cacheName",
+        description="Name of the replication group or of the serverless cache in ElastiCache, for useAWSIAM",
+        form=Form(
+            r"(?a:[a-zA-Z][a-zA-Z0-9-]{0,49})",
+            "the name of a cache",
+            "write letters, digits and '-', as ElastiCache has it",
+        ),
+    ),
+    Field(
+        "isServerlessCache",
+        "boolean",
+        description="Whether cacheName is a serverless cache",
+        default=False,
+    ),
+    *tokens.AZURE,
+    *tokens.AWS,
 )
 
 TYPES: Final = (
@@ -129,9 +146,10 @@ TYPES: Final = (
             *_ENCRYPTED_CONNECTION,
             *_TIMEOUTS_AND_RETRIES,
             *every_state_store.FIELDS,
+            *_TOKENS,
             *_WITHOUT_EFFECT,
             *_REFUSED,
         ),
-        rules=redis_rules.RULES,
+        rules=(*redis_rules.RULES, *tokens.rules("useEntraID")),
     ),
 )

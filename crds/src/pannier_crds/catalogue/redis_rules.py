@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.addresses.hosts import HostPort, host_list
+from pannier_crds.addresses.hosts import HostPort, host_list, is_loopback
 from pannier_crds.catalogue.pairs import both_or_none, needs
 from pannier_crds.problems import error, metadata_path, warning
 
@@ -89,6 +89,23 @@ def _retry_intervals_are_ordered(settings: Mapping[str, Setting], given: frozens
         yield error(metadata_path("redisMinRetryInterval", "value"), message, "make redisMaxRetryInterval longer")
 
 
+def _token_can_be_sent(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    ways = [name for name in ("useEntraID", "useAWSIAM") if settings.get(name) is True]
+    if not ways:
+        return
+    taken = ("redisPassword",) if ways[0] == "useAWSIAM" else ("redisUsername", "redisPassword")
+    for name in taken:
+        if name in given:
+            yield error(metadata_path(name), f"{name} and {ways[0]} exclude each other", "keep one of them")
+    if ways[0] == "useAWSIAM":
+        for name in ("redisUsername", "cacheName"):
+            if name not in given:
+                yield error(metadata_path("useAWSIAM"), f"useAWSIAM needs {name}", f"add {name}")
+    if settings.get("enableTLS") is False and not all(is_loopback(each.host) for each in _addresses(settings)):
+        message = "a token is never sent as plain text to another machine"
+        yield error(metadata_path("enableTLS"), message, 'add enableTLS: "true"')
+
+
 RULES: Final[tuple[Rule, ...]] = (
     _one_port_each,
     _several_hosts_need_a_reason,
@@ -98,4 +115,5 @@ RULES: Final[tuple[Rule, ...]] = (
     _client_certificate_needs_tls,
     _verification_needs_tls,
     _retry_intervals_are_ordered,
+    _token_can_be_sent,
 )

@@ -6,14 +6,18 @@ Nothing of a cloud's client is imported before a component asks for its tokens.
 from __future__ import annotations
 
 import asyncio
+from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from msgspec import json
+from msgspec.structs import replace
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from .azure_profile import AzureProfile
 from .azure_profile import read_profile as read_azure_profile
-from .renewal import RenewedToken, Token
+from .renewal import RenewedToken, Token, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,17 +49,17 @@ class SentToken:
         self._tokens = tokens
         self._advice = advice
 
-    async def sent(
-        self, connect: Callable[..., Awaitable[Connected]], is_refusal: Callable[[Exception], bool]
+    async def used(
+        self, use: Callable[[Token], Awaitable[Connected]], is_refusal: Callable[[Exception], bool]
     ) -> Connected:
-        """Return what `connect` returns, given a `password` that has not ended.
+        """Return what `use` returns, given a token that has not ended.
 
         If the server refuses it, another one is fetched at once, but only one. Raises StoreRefusedError if that is
-        refused too, a StoreError if no token can be had, and what else `connect` raises.
+        refused too, a StoreError if no token can be had, and what else `use` raises.
         """
         token = await self._tokens.get()
         try:
-            return await connect(password=token.text.reveal())
+            return await use(token)
         except Exception as error:
             if not is_refusal(error):
                 raise
@@ -63,11 +67,21 @@ class SentToken:
             if other is None:
                 raise StoreRefusedError(f"the token is refused; {self._advice}") from error
         try:
-            return await connect(password=other.text.reveal())
+            return await use(other)
         except Exception as error:
             if not is_refusal(error):
                 raise
             raise StoreRefusedError(f"the token is refused, and so is a new one; {self._advice}") from error
+
+    async def sent(
+        self, connect: Callable[..., Awaitable[Connected]], is_refusal: Callable[[Exception], bool]
+    ) -> Connected:
+        """Return what `connect` returns, given the text of a token as its `password`. Raises as `used` does."""
+
+        async def use(token: Token) -> Connected:
+            return await connect(password=token.text.reveal())
+
+        return await self.used(use, is_refusal)
 
 
 async def token_for(
@@ -86,10 +100,17 @@ async def token_for(
 
 
 async def entra_tokens(
-    profile: AzureProfile, scope: str, seconds: float, resources: AsyncExitStack, *, timeout_field: str = "timeout"
+    profile: AzureProfile,
+    scope: str,
+    seconds: float,
+    resources: AsyncExitStack,
+    *,
+    names_user: bool = False,
+    timeout_field: str = "timeout",
 ) -> RenewedToken:
     """Return the tokens of Entra ID for a scope, which live until `resources` are closed.
 
+    `names_user`: the user is the object that a token is for (its claim `oid`).
     Fetching one takes at most that many seconds, which the component's `timeout_field` sets. A StoreError is raised
     here and by the tokens.
     """
@@ -112,7 +133,8 @@ async def entra_tokens(
     async def fetch() -> Token:
         try:
             async with asyncio.timeout(seconds):
-                return await tokens.fetch()
+                token = await tokens.fetch()
+                return replace(token, user=_object_of(token)) if names_user else token
         except TimeoutError as error:
             late = f"Entra ID did not sign the sidecar in within {seconds:g} s ({timeout_field})"
             raise StoreUnavailableError(late) from error
@@ -171,6 +193,19 @@ def read_profile(given: GivenSettings, switch: str = "useAzureAD") -> AzureProfi
     except ModuleNotFoundError as error:
         raise _missing("signing in with AWS", "aiobotocore", "aws-tokens") from error
     return read_aws_profile(given)
+
+
+def _object_of(token: Token) -> str:
+    """Return the id of the object that a token of Entra ID is for. Raises StoreRefusedError if it names none."""
+    try:
+        part = token.text.reveal().split(".")[1]
+        claims = json.decode(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        found = claims["oid"]
+        if isinstance(found, str) and is_token(found):
+            return found
+    except (LookupError, TypeError, ValueError):
+        pass
+    raise StoreRefusedError("the token of Entra ID names no object (oid), by which Redis knows a user")
 
 
 def _closed_by(resources: AsyncExitStack, fetch: Callable[[], Awaitable[Token]]) -> RenewedToken:

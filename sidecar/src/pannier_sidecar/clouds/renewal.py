@@ -74,6 +74,11 @@ class RenewedToken:
         self._replaced_at = -inf
         self._now = asyncio.get_running_loop().time
 
+    @property
+    def current(self) -> Token | None:
+        """The token that was fetched last."""
+        return self._token
+
     async def get(self) -> Token:
         """Return a token that has not ended; if it soon will, begin to fetch another one."""
         token = self._token

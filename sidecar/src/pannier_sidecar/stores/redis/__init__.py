@@ -13,6 +13,7 @@
     strong       writes that replicas have to acknowledge
     replicas     how many replicas have to acknowledge, and what they have acknowledged
     connecting   makes one connection: signs in, and checks what the server can do
+    logins       signs connections in with tokens, and again before those end
     reconnecting    keeps the connection to one server while the store is open
     connection   one connection: gives each call its replies
     scripts      the writes, each one Lua script and therefore atomic

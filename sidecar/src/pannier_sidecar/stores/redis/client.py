@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from .connection import Connection
+    from .logins import Logins
     from .settings import RedisSettings
 
 PAUSE_IN_TRANSITION_S: Final = 0.05
 """Seconds between attempts while the server answers that it cannot carry out the call yet."""
+MAX_LOGINS: Final = 2
+"""Errors of a call after which a server that wants a login is not signed in to again for it."""
 MAX_ERRORS: Final = 200
 """Attempts after which an error that should be temporary is raised."""
 
@@ -108,6 +111,8 @@ class Servers(ABC):
 
     def __init__(self, settings: RedisSettings):
         self._settings = settings
+        self.logins: Logins | None = None
+        """What signs in again where a server wants a login; None: nothing does."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -186,7 +191,7 @@ class Servers(ABC):
                 trouble = lost
                 continue
             trouble = _first_error(reply)
-            if trouble is None or not _is_temporary(trouble):
+            if trouble is None or not self._may_pass(trouble):
                 return reply
 
     async def _send(self, request: Request, deadline: float) -> Any:
@@ -203,13 +208,23 @@ class Servers(ABC):
         if is_late or lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
             raise StoreUnavailableError(str(lost)) from lost
 
+    def _may_pass(self, error: ReplyError) -> bool:
+        return _is_temporary(error) or (self.logins is not None and errors.code(str(error)) in errors.NOT_SIGNED_IN)
+
+    async def _sign_in_again(self, error: ReplyError, times: int) -> None:
+        if self.logins is None or times > MAX_LOGINS:
+            raise errors.translate(error)
+        await self.logins.again()
+
     async def _retry_after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
         """Send a request again after a temporary error. Raises the StoreError of one that lasts."""
         kind = errors.code(str(error))
-        if not _is_temporary(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
+        if not self._may_pass(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
             raise errors.translate(error)
         if kind == "NOSCRIPT":
             request.payload = scripts.with_source(request.payload)
+        elif kind in errors.NOT_SIGNED_IN:
+            await self._sign_in_again(error, times)
         elif kind in errors.REDIRECTING:
             answer = await self.redirect(request, error, deadline)
             if answer is not None:

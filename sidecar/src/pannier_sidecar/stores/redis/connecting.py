@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
+from pannier_crds.addresses.hosts import is_loopback
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.network.reasons import is_about_certificate, is_about_tls, reason
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from . import errors, info, scripts
 from .connection import Connection
+from .errors import LoginRefusedError
 from .resp import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from ssl import SSLError
 
+    from .logins import Logins
     from .resp import Part
     from .settings import Address, Credentials, RedisSettings
 
@@ -52,9 +55,13 @@ PERMISSION_PROBES: Final[Sequence[Command]] = (
 class Connector:
     """Makes connections with the component's settings."""
 
-    def __init__(self, settings: RedisSettings):
-        """Raise StoreRefusedError if certificates cannot be used."""
+    def __init__(self, settings: RedisSettings, logins: Logins | None = None):
+        """Sign in to servers by `logins`; None: with the component's password.
+
+        Raise StoreRefusedError if certificates cannot be used.
+        """
         self._settings = settings
+        self._logins = logins
         self._tls = settings.encryption.context() if settings.encryption else None
         self._was_understood = False
         """Whether a server has answered before. Then TLS is not the reason if one does not answer."""
@@ -101,13 +108,27 @@ class Connector:
             _abandon(connection)
             raise
 
+    async def sign_in(self, address: Address, *commands: Command, patience: float) -> tuple[Connection, list[Any]]:
+        """As `connect`, to a server that is no Sentinel, with the component's password or a token."""
+        if self._logins is None:
+            return await self.connect(address, self._settings.credentials, *commands, patience=patience)
+        if self._tls is None and not is_loopback(address.host):
+            raise StoreRefusedError('a token is never sent as plain text to another machine; set enableTLS: "true"')
+        until = asyncio.get_running_loop().time() + patience
+
+        async def connect(credentials: Credentials) -> tuple[Connection, list[Any]]:
+            left = max(0.0, until - asyncio.get_running_loop().time())
+            return await self.connect(address, credentials, *commands, patience=left)
+
+        return await self._logins.signed_in(connect)
+
     async def primary(self, address: Address, database: int, patience: float) -> Connection:
         """Return a connection to a server that takes writes, with the scripts loaded and permissions tried."""
         loads = [("SCRIPT", "LOAD", script.source) for script in scripts.ALL]
         commands: list[Command] = [("ROLE",), *loads, ("INFO", "server"), ("INFO", "replication"), *PERMISSION_PROBES]
         if database:
             commands.insert(0, ("SELECT", database))
-        connection, replies = await self.connect(address, self._settings.credentials, *commands, patience=patience)
+        connection, replies = await self.sign_in(address, *commands, patience=patience)
         try:
             if database:
                 _check_success(replies.pop(0), f"redisDB {database} cannot be used at Redis {address}")
@@ -149,8 +170,15 @@ async def _handshake(connection: Connection, credentials: Credentials, commands:
     everything = [*first, *commands]
     replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))
     for reply in replies[: len(first) - 1]:
-        _check_success(reply, f"Redis at {connection.name} refused the login")
+        _check_login(reply, connection.name)
     return list(replies[len(first) :])
+
+
+def _check_login(reply: object, name: str) -> None:
+    try:
+        _check_success(reply, f"Redis at {name} refused the login")
+    except StoreRefusedError as error:
+        raise LoginRefusedError(*error.args) from error.__cause__
 
 
 def _check_success(reply: object, what: str) -> None:

@@ -13,6 +13,11 @@ from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUna
 if TYPE_CHECKING:
     from hiredis import ReplyError
 
+
+class LoginRefusedError(StoreRefusedError):
+    """The server takes neither this user nor this password."""
+
+
 # Before version 7, an error inside a script came wrapped: ERR Error running script (...): @user_script: 3: -OOM ...
 _WRAPPED: Final = re.compile(r"^ERR Error running script.*?-?\b([A-Z]{3,}) ")
 
@@ -22,6 +27,8 @@ IN_TRANSITION: Final = frozenset({"TRYAGAIN", "BUSY"})
 """The server did nothing, and may do it in a moment."""
 REDIRECTING: Final = frozenset({"MOVED", "ASK", "CLUSTERDOWN"})
 """Another node of the Cluster has the key, or none has it yet."""
+NOT_SIGNED_IN: Final = frozenset({"NOAUTH", "WRONGPASS"})
+"""The server did nothing, and wants a login."""
 
 _ADVICE: Final = {
     "NOAUTH": "set redisPassword (and redisUsername)",

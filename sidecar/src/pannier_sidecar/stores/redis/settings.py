@@ -16,6 +16,9 @@ from pannier_sidecar.state.errors import StoreRefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    # This Struct is neither encoded nor decoded, so its annotations are never evaluated.
+    from pannier_sidecar.clouds.aws import AwsProfile  # noqa: TC004
+    from pannier_sidecar.clouds.azure_profile import AzureProfile  # noqa: TC004
     from pannier_sidecar.state.store import Setting
 
 DEFAULT_PORT: Final = 6379
@@ -55,6 +58,11 @@ class RedisSettings(Struct, frozen=True):
     """redisHost: the server, or the Sentinels, or some nodes of the Cluster."""
     credentials: Credentials
     sentinel_credentials: Credentials
+    profile: AzureProfile | AwsProfile | None
+    """Whose tokens sign in to servers, but not to Sentinels; None: `credentials` do."""
+    cache_name: str
+    """The name for which AWS credentials sign tokens."""
+    is_serverless_cache: bool
     database: int
     is_cluster: bool
     master_name: str | None
@@ -82,6 +90,9 @@ def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
         addresses=_addresses(given),
         credentials=_credentials(given, "redis"),
         sentinel_credentials=_credentials(given, "sentinel"),
+        profile=_profile(given),
+        cache_name=given.text("cacheName"),
+        is_serverless_cache=given.is_on("isServerlessCache"),
         database=given.whole_number("redisDB"),
         is_cluster=given["redisType"] == "cluster" and not by_sentinel,
         master_name=_master_name(given) if by_sentinel else None,
@@ -93,6 +104,14 @@ def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
         min_pause=given.positive_number("redisMinRetryInterval"),
         max_pause=given.positive_number("redisMaxRetryInterval"),
     )
+
+
+def _profile(given: GivenSettings) -> AzureProfile | AwsProfile | None:
+    if not given.is_on("useEntraID") and not given.is_on("useAWSIAM"):
+        return None
+    from pannier_sidecar.clouds.database_tokens import read_profile  # few components sign in so
+
+    return read_profile(given, "useEntraID")
 
 
 def _credentials(given: GivenSettings, whose: str) -> Credentials:

@@ -85,8 +85,7 @@ class SlotMapReader:
                 async with asyncio.timeout(patience):
                     replies = await connection.send(payload, len(QUERIES))
             else:
-                credentials = self._settings.credentials
-                connection, replies = await self._connector.connect(address, credentials, *QUERIES, patience=patience)
+                connection, replies = await self._connector.sign_in(address, *QUERIES, patience=patience)
                 connection.abort("the query is answered")
         except StoreRefusedError:
             raise

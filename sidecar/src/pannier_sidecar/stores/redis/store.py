@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
 
+    from .logins import Logins
     from .settings import RedisSettings
 
 
@@ -42,7 +43,13 @@ class RedisStore(Store):
         self._servers: Servers = NotOpenServers(self._settings)
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        servers = _find_servers(self._settings)
+        logins = None
+        if self._settings.profile is not None:
+            from .logins import logins_of  # few components sign in with tokens
+
+            logins = await logins_of(self._settings, resources)
+        servers = _find_servers(self._settings, logins)
+        servers.logins = logins
         resources.push_async_callback(servers.close)
         await servers.open()
         self._servers = servers
@@ -242,9 +249,9 @@ def _request(write: Write, key: bytes, payload: bytes) -> Request:
     return Request(key, payload, is_strong=write.strong)
 
 
-def _find_servers(settings: RedisSettings) -> Servers:
+def _find_servers(settings: RedisSettings, logins: Logins | None) -> Servers:
     """Return the servers of a component, not connected yet. Raises StoreRefusedError for unusable certificates."""
-    connector = Connector(settings)
+    connector = Connector(settings, logins)
     if settings.is_cluster:
         from .cluster import Cluster  # few components need it or Sentinels, and imports cost every start
 
