@@ -10,6 +10,7 @@ import pytest
 from servers.database import Database
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError
+from pannier_sidecar.state.prefilter import Needed
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
@@ -156,6 +157,18 @@ async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
     cursor = None
     while True:
         page = await store.keys(prefix, limit, cursor)
+        assert len(page.keys) <= limit
+        found += page.keys
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+async def all_candidates(store: Store, prefix: str, limit: int, needed: Needed, cursor: str | None = None) -> list[str]:
+    """List page by page the keys whose values may contain what is needed."""
+    found: list[str] = []
+    while True:
+        page = await store.candidates(prefix, limit, cursor, needed)
         assert len(page.keys) <= limit
         found += page.keys
         cursor = page.cursor

@@ -11,6 +11,7 @@ import yaml
 from servers.postgresql_server import PostgreSQLServer
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreRefusedError
+from pannier_sidecar.state.prefilter import Group
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store, StoredValue
 
@@ -85,6 +86,16 @@ async def test_rows_of_version_1_are_read_as_dapr_reads_them(first: Store) -> No
     assert await value_of(first, "app||expired") is None
     assert list((await first.keys("app||e", 10, None)).keys) == ["app||expiring"]
     await expires_in_1000_seconds(first)
+
+
+async def test_rows_of_version_1_are_searched_except_those_that_cannot_be_read(first: Store) -> None:
+    for text, keys in (
+        ("ü".encode(), ["app||broken", "app||json"]),
+        (b"1.50", ["app||broken", "app||json"]),
+        (b"\xff", ["app||broken", "app||bytes"]),
+        (b"none", ["app||broken"]),
+    ):
+        assert list((await first.candidates("app||", 10, None, [Group((text,))])).keys) == keys
 
 
 async def test_rows_of_version_2_are_read_as_dapr_reads_them(second: Store) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pannier_crds.resiliency_policies import StorePolicies
+    from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import KeyPage, Store, StoredValue
 
@@ -106,6 +107,9 @@ class GuardedStore(PolicyStore):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         return await self._guard(lambda: self.inner.keys(prefix, limit, cursor), may_have_changed=False)
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        return await self._guard(lambda: self.inner.candidates(prefix, limit, cursor, needed), may_have_changed=False)
 
     async def _guard(
         self,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pannier_crds.resiliency import RetryPolicy
     from pannier_crds.resiliency_policies import StorePolicies
     from pannier_sidecar.loading.guarded_store import PolicyMetrics
+    from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Delete, Get, Write
     from pannier_sidecar.state.store import KeyPage, Store, StoredValue
 
@@ -87,6 +88,9 @@ class RetryingStore(PolicyStore):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         return await self._again(lambda: self.inner.keys(prefix, limit, cursor))
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        return await self._again(lambda: self.inner.candidates(prefix, limit, cursor, needed))
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read the keys; those whose reads failed are read again, and each result has the place of its key."""

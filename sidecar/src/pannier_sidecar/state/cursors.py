@@ -5,10 +5,13 @@ place in a range of names.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
 
 from msgspec import DecodeError, Struct, json
 
 from .errors import InvalidCursorError
+
+_LAST_CHARACTER: Final = 0x10FFFF
 
 
 def cursor_after(key: str) -> str:
@@ -32,6 +35,15 @@ def key_before(cursor: str, prefix: str) -> str:
             f"cursor {cursor!r} belongs to another prefix; leave it out to start from the beginning"
         )
     return key
+
+
+def first_after(prefix: str) -> str | None:
+    """Return the first text that sorts, by bytes, after all that begin with the prefix; None if there is none."""
+    rest = prefix.rstrip(chr(_LAST_CHARACTER))
+    if not rest:
+        return None
+    last = ord(rest[-1]) + 1
+    return rest[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
 
 
 class RangeCursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -10,7 +10,8 @@ from .errors import NotSupportedError
 
 if TYPE_CHECKING:
     from .directory import ServedStore
-    from .store import Store
+    from .prefilter import Needed
+    from .store import KeyPage, Store
 
 _PAST_OTHERS: Final = 1000
 """Keys that a store is asked for at once after a page without any key for the list, such as one of actors' keys."""
@@ -41,9 +42,12 @@ Read = Callable[[str], ListedKey | None]
 class Listing:
     """The stored keys with a prefix that `read` lets into the list."""
 
-    def __init__(self, store: Store, prefix: str, read: Read, max_cursor: int):
-        """`max_cursor`: the longest cursor, in characters, that a request can hold."""
+    def __init__(self, store: Store, prefix: str, read: Read, max_cursor: int, needed: Needed = ()):
+        """`max_cursor`: the longest cursor, in characters, that a request can hold. `needed`: keys may be left out
+        whose values do not contain it.
+        """
         self._store = store
+        self._needed = needed
         self._prefix = prefix
         self._read = read
         self._max_cursor = max_cursor
@@ -71,7 +75,7 @@ class Listing:
         keys: list[ListedKey] = []
         size = limit
         while True:
-            page = await self._store.keys(self._prefix, size, cursor)
+            page = await self._stored(size, cursor)
             wanted = limit - len(keys)
             listed = [(at, key) for at, one in enumerate(page.keys) if (key := self._read(one)) is not None]
             if len(listed) > wanted:  # a page ends at its cursor: ask again for only as many keys as are wanted
@@ -85,12 +89,20 @@ class Listing:
                 size = max(wanted - len(listed), _PAST_OTHERS if not listed else 0)
             await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn
 
+    async def _stored(self, limit: int, cursor: str | None) -> KeyPage:
+        if self._needed:
+            return await self._store.candidates(self._prefix, limit, cursor, self._needed)
+        return await self._store.keys(self._prefix, limit, cursor)
 
-def own_keys(served: ServedStore, prefix: str, max_cursor: int) -> Listing:
-    """Return the list of the app's own keys that begin with `prefix`, without those of its actors."""
+
+def own_keys(served: ServedStore, prefix: str, max_cursor: int, needed: Needed = ()) -> Listing:
+    """Return the list of the app's own keys that begin with `prefix`, without those of its actors.
+
+    Keys may be left out whose values do not contain what is needed.
+    """
 
     def read(stored: str) -> ListedKey | None:
         key = served.keys.listed(stored)
         return None if key is None else ListedKey(stored, key)
 
-    return Listing(served.store, served.keys.prefix + prefix, read, max_cursor)
+    return Listing(served.store, served.keys.prefix + prefix, read, max_cursor, needed)

@@ -10,6 +10,7 @@ import msgspec
 from .bulk_reads import BulkItem, read_values
 from .errors import MalformedQueryError, OperationFailedError, QueryNotSupportedError, StoreError, StoreRefusedError
 from .listing import own_keys
+from .prefilter import needed_by
 from .queries import parse
 from .requests import MAX_LIMIT, Get
 from .store import Feature
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .queries import Query, Rank
 
 MAX_SCANNED: Final = 10_000
-"""Maximum of keys that one query looks through."""
+"""Maximum of values that one query reads."""
 _AT_ONCE: Final = 250
 """Keys whose values are held at the same time while a query looks through them."""
 
@@ -87,13 +88,14 @@ class Queries:
     async def _matches(self, served: ServedStore, query: Query) -> list[_Match]:
         matches: list[_Match] = []
         scanned, cursor = 0, None
-        listing = own_keys(served, prefix="", max_cursor=2**31)
+        listing = own_keys(served, prefix="", max_cursor=2**31, needed=needed_by(query.filter))
         while True:
             listed, cursor = await listing.page(_AT_ONCE, cursor)
             scanned += len(listed)
             if scanned > MAX_SCANNED:
-                why = f"the app has over {MAX_SCANNED} keys, and a query looks through all of them"
-                raise MalformedQueryError(served.name, why, "keep what is queried in a store of its own")
+                why = f"over {MAX_SCANNED} of the app's values would have to be read to find those that match"
+                advice = "ask for a text that few values have, or keep what is queried in a store of its own"
+                raise MalformedQueryError(served.name, why, advice)
             found = [_Match((), each.key, Get(each.stored)) for each in listed]
             items = await self._read(served, found)
             judged = await self._pace.each(partial(_judged, query), list(zip(found, items, strict=True)))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ from pannier_crds.secret import Secret
 
 from .errors import PartlyUnavailableError, StoreError
 from .requests import Delete, Get, Set, Write
+
+if TYPE_CHECKING:
+    from .prefilter import Needed
 
 Found = TypeVar("Found")
 Result = TypeVar("Result", contravariant=True)
@@ -177,6 +180,14 @@ class Store(ABC):
         Raises InvalidCursorError for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
         """
         raise NotImplementedError
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        """Return a page as `keys` does. Keys may be left out whose values do not contain what is needed.
+
+        Databases that can search values override this. The cursors are those of `keys`, and a page may be empty before
+        the last one.
+        """
+        return await self.keys(prefix, limit, cursor)
 
 
 async def raised(error: Exception) -> Any:

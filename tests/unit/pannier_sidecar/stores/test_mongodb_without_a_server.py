@@ -2,10 +2,11 @@
 
 import pytest
 
+from pannier_sidecar.state.cursors import first_after
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.mongodb import layout, settings
-from pannier_sidecar.stores.mongodb.store import MAX_KEYS_BYTES, _chunks, _following
+from pannier_sidecar.stores.mongodb.store import MAX_KEYS_BYTES, _chunks
 
 OWN = "appName=pannier&w=1&journal=true&retryWrites=false"
 
@@ -53,7 +54,7 @@ def test_keys_are_requested_in_chunks_that_a_command_can_hold() -> None:
     [("a", "b"), ("a||", "a|}"), ("", None), ("\U0010ffff", None), ("a\U0010ffff", "b"), ("\ud7ff", "\ue000")],
 )
 def test_a_list_of_keys_ends_before_the_first_other_one(prefix: str, following: str | None) -> None:
-    assert _following(prefix) == following
+    assert first_after(prefix) == following
 
 
 def test_a_value_that_no_document_holds_is_refused() -> None:

@@ -1,7 +1,11 @@
 """What MySQL's store decides without its server."""
 
+from base64 import b64encode
+
 import aiomysql
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.tables import each_row
 
 from pannier_sidecar.state.errors import (
@@ -100,3 +104,9 @@ def test_what_the_server_reports_did_not_happen_unless_the_connection_is_lost() 
     assert errors.may_have_happened(aiomysql.OperationalError(1180, ""))
     assert not errors.may_have_happened(aiomysql.OperationalError(1213, ""))
     assert not errors.may_have_happened(aiomysql.OperationalError(1205, ""))
+
+
+@given(st.binary(max_size=6), st.binary(max_size=9), st.binary(max_size=6))
+def test_a_text_is_found_in_base64_wherever_it_begins(before: bytes, text: bytes, after: bytes) -> None:
+    encoded = b64encode(before + text + after)
+    assert layout.in_base64(text)[len(before) % 3] in encoded

@@ -7,6 +7,7 @@ as Binary. From its HTTP clients, Dapr stores objects, arrays and numbers as BSO
 
 from __future__ import annotations
 
+import re
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -20,6 +21,7 @@ from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.store import StoredValue
 
 if TYPE_CHECKING:
+    from pannier_sidecar.state.prefilter import Group, Needed
     from pannier_sidecar.state.requests import Set
 
 Document = dict[str, Any]
@@ -46,6 +48,21 @@ def expired(now: float) -> Document:
 def alive(now: float) -> Document:
     """Return the condition that the `_ttl` of every other document meets, also where it is null or missing."""
     return {"$not": expired(now)}
+
+
+def containing(needed: Needed) -> Document:
+    """Return the condition that documents meet whose values may contain what is needed.
+
+    Only values that are stored as text can be searched; all others meet it.
+    """
+    no_text = {"value": {"$not": {"$type": "string"}}}
+    groups = ["|".join(_alternatives(group)) for group in needed]
+    return {"$and": [{"$or": [no_text, {"value": {"$regex": each}}]} for each in groups]} if groups else {}
+
+
+def _alternatives(group: Group) -> list[str]:
+    texts = [re.escape(text.decode()) for text in group.texts]
+    return [*texts, "[0-9][.eE]"] if group.or_fraction else texts
 
 
 def document(write: Set, now: float) -> Document:

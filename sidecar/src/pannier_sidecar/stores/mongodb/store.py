@@ -6,7 +6,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.connections import Connections
-from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.cursors import cursor_after, first_after, key_before
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
 
 MAX_KEYS_BYTES: Final = 8 * 1024 * 1024
 """Bytes of keys in one read: half of what a command may hold."""
-LAST_CHARACTER: Final = 0x10FFFF
 
 
 class MongoDBStore(Store):
@@ -104,12 +104,15 @@ class MongoDBStore(Store):
             await write_together(opened, together)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return await self.candidates(prefix, limit, cursor, ())
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
         opened = self._server
         bounds = {"$gte": prefix} if cursor is None else {"$gt": key_before(cursor, prefix)}
-        following = _following(prefix)
+        following = first_after(prefix)
         if following is not None:
             bounds["$lt"] = following
-        wanted = {"_id": bounds, "_ttl": layout.alive(time())}
+        wanted = {"_id": bounds, "_ttl": layout.alive(time()), **layout.containing(needed)}
         found = opened.eventual.find(wanted, {"_id": 1}, sort=[("_id", 1)], limit=limit + 1, batch_size=limit + 1)
         try:
             names = [each["_id"] for each in await found.to_list()]
@@ -143,12 +146,3 @@ def _entry(found: layout.Document) -> StoredValue | StoreError | None:
         return layout.stored_value(found, time())
     except StoreError as error:
         return error
-
-
-def _following(prefix: str) -> str | None:
-    """Return the first text that sorts, by bytes, after all that begin with the prefix; None if there is none."""
-    rest = prefix.rstrip(chr(LAST_CHARACTER))
-    if not rest:
-        return None
-    last = ord(rest[-1]) + 1
-    return rest[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)

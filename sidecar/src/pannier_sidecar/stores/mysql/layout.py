@@ -18,6 +18,8 @@ from pannier_sidecar.state.store import StoredValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pannier_sidecar.state.prefilter import Group
+
 MAX_KEY: Final = 768
 """Characters of a key in tables made here: as many as an index of InnoDB takes. Dapr's hold 255."""
 LAST_EXPIRY: Final = 2**31 - 1
@@ -96,6 +98,36 @@ def value_and_kind(value: bytes) -> tuple[str, str]:
         else:
             return f"_utf8mb4 X'{value.hex()}'", "0"
     return f"_utf8mb4'\"{b64encode(value).decode()}\"'", "1"
+
+
+def may_contain(group: Group) -> str | None:
+    """Return the condition that values meet which contain a text; None if it cannot be decided so.
+
+    Most values are base64, and are searched without decoding them. Those that cannot be decoded meet it too.
+    """
+    if group.or_fraction or len(group.texts) > _MAX_TEXTS:
+        return None
+    fragments = [fragment for each in group.texts for fragment in in_base64(each)]
+    if min(map(len, fragments)) < _MIN_FRAGMENT:  # nearly every value has it
+        return None
+    found = [f"LOCATE(_binary X'{each.hex()}', {bytes_of('value')})" for each in (*group.texts, *fragments)]
+    return f"({' OR '.join(found)} OR (isbinary AND FROM_BASE64({_BASE64}) IS NULL))"
+
+
+def in_base64(text: bytes) -> list[bytes]:
+    """Return what base64 has of a text for each of the three places at which it may begin: the characters that depend
+    on no other byte.
+    """
+    encoded = [b64encode(bytes(place) + text + bytes(2)) for place in range(3)]
+    bits = 8 * len(text)
+    return [encoded[place][(8 * place + 5) // 6 : (8 * place + bits) // 6] for place in range(3)]
+
+
+_MAX_TEXTS: Final = 16
+"""To look for more would take longer than to read the values."""
+_MIN_FRAGMENT: Final = 2
+_JSON: Final = "CONVERT(value USING utf8mb4)"
+_BASE64: Final = f"SUBSTRING({_JSON}, 2, CHAR_LENGTH({_JSON}) - 2)"
 
 
 def new_etag() -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .layout import MAX_KEY, bytes_of, new_etag, raw, text, value_and_kind
+from .layout import MAX_KEY, bytes_of, may_contain, new_etag, raw, text, value_and_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Set
 
     from .layout import Table
@@ -90,8 +91,9 @@ class Statements:
             f"WHERE {self._among(keys)} AND {_ALIVE} ORDER BY id FOR UPDATE"
         )
 
-    def names(self, prefix: str, limit: int, after: str | None) -> str:
-        """Return the statement for the next keys with a prefix, in the order of the table.
+    def names(self, prefix: str, limit: int, after: str | None, needed: Needed = ()) -> str:
+        """Return the statement for the next keys with a prefix, in the order of the table; of those, if anything is
+        needed, whose values may contain it.
 
         It has no LIKE: through an index, MariaDB's LIKE misses characters beyond the first plane.
         """
@@ -101,6 +103,7 @@ class Statements:
             conditions.append(f"id BETWEEN {text(prefix)} AND CONCAT({text(prefix)}, {rest})")
         if after is not None:
             conditions.append(f"id > {self._as_id(after)}")
+        conditions += filter(None, map(may_contain, needed))
         where = " AND ".join(conditions)
         return f"SELECT {bytes_of('id')} FROM {self._name} WHERE {where} ORDER BY id LIMIT {limit}"
 

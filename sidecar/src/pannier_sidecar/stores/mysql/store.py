@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from pannier_sidecar.clouds.database_tokens import SentToken
+    from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Write
 
 
@@ -129,8 +130,11 @@ class MySQLStore(PooledStore):
         return Transaction(writes, self._statements, is_exact=self._table.is_exact)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return await self.candidates(prefix, limit, cursor, ())
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
         after = None if cursor is None else key_before(cursor, prefix)
-        rows = await self._opened.run(Connection.fetch, self._statements.names(prefix, limit + 1, after))
+        rows = await self._opened.run(Connection.fetch, self._statements.names(prefix, limit + 1, after, needed))
         keys = [decoded(name) for (name,) in rows]
         return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
 

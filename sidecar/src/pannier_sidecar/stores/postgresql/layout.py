@@ -37,6 +37,8 @@ class Layout(ABC):
     """
     row: ClassVar[str]
     """The expressions that make the columns of `values` from such a row."""
+    searched: ClassVar[str]
+    """The expression for a value's bytes; NULL for a row that cannot be read."""
     parameters: ClassVar[int]
     """How many parameters there are for many rows."""
     definition: ClassVar[str]
@@ -80,6 +82,7 @@ class BytesLayout(Layout):
     updated = "updated_at"
     values: ClassVar = {"value": "bytea"}
     given: ClassVar = {"name": "$1", "ttl": "$2", "start": "$4", "size": "$5"}
+    searched = "value"
     row = "substring($3::bytea FROM start::int4 FOR size::int4)"
     parameters = 5
     level = 1
@@ -123,6 +126,12 @@ class JsonLayout(Layout):
     updated = "updatedate"
     values: ClassVar = {"value": "jsonb", "isbinary": "boolean"}
     given: ClassVar = {"name": "$1", "ttl": "$2", "document": "$3", "is_base64": "$4"}
+    # decode() fails for what is no base64.
+    searched = (
+        "CASE WHEN NOT isbinary THEN convert_to(value::text, 'UTF8') "
+        "WHEN jsonb_typeof(value) = 'string' AND length(value #>> '{}') % 4 = 0 "
+        "AND value #>> '{}' ~ '^[A-Za-z0-9+/]*={0,2}$' THEN decode(value #>> '{}', 'base64') END"
+    )
     row = "document::jsonb, is_base64::boolean"
     parameters = 4
     level = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -73,12 +74,8 @@ class Statements:
         """
         self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
-        self.first_names = f"SELECT key FROM {table} WHERE {self._has_prefix} AND {alive} ORDER BY key LIMIT $2"
-        """The maximum number of names."""
-        self.next_names = (
-            f"SELECT key FROM {table} WHERE key > $3 AND {self._has_prefix} AND {alive} ORDER BY key LIMIT $2"
-        )
-        """The maximum number of names, and the last name of the page before."""
+        self._names = f"SELECT key FROM {table} WHERE {self._has_prefix} AND {alive}"
+        self._searched = layout.searched
         self.probe = f"SELECT 1 FROM {table} LIMIT 1"
         self.sweep = (
             f"DELETE FROM {table} WHERE key = ANY(ARRAY(SELECT key FROM {table} "
@@ -86,6 +83,20 @@ class Statements:
         )
         """`$1` is the maximum number of rows to remove."""
 
+    def names(self, *, is_first: bool, groups: int) -> str:
+        """Return the statement for a page of names in order: the maximum number of them, the last name of the page
+        before unless this is the first page, and for each group of texts of which values must contain one the patterns
+        in hexadecimal.
+        """
+        parameter = count(3 if is_first else 4)
+        found = [
+            f" AND coalesce({self._searched} LIKE ANY ({_PATTERNS % next(parameter)}), true)" for _ in range(groups)
+        ]
+        after = "" if is_first else " AND key > $3"
+        return f"{self._names}{after}{''.join(found)} ORDER BY key LIMIT $2"
+
+
+_PATTERNS: Final = "ARRAY(SELECT decode(pattern, 'hex') FROM unnest($%d::text[]) AS pattern)"
 
 EXPIRY: Final = "now() + {} * interval '1 second'"
 """When a row expires that lives for `{}` seconds."""

@@ -24,7 +24,7 @@ from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
 from .transactions import Transaction
-from .writing import check_outcome, statement_of, statement_of_many
+from .writing import check_outcome, patterns_of, statement_of, statement_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
     from pannier_sidecar.clouds.database_tokens import SentToken
+    from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Get, Write
 
 logger = logging.getLogger(__name__)
@@ -145,12 +146,12 @@ class PostgreSQLStore(PooledStore):
         return Transaction(writes, self._statements, self.layout)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        parameters: tuple[object, ...] = (name_of(prefix), limit + 1)
-        if cursor is None:
-            statement = self._statements.first_names
-        else:
-            statement = self._statements.next_names
-            parameters = (*parameters, name_of(key_before(cursor, prefix)))
+        return await self.candidates(prefix, limit, cursor, ())
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        after = () if cursor is None else (name_of(key_before(cursor, prefix)),)
+        parameters = (name_of(prefix), limit + 1, *after, *map(patterns_of, needed))
+        statement = self._statements.names(is_first=cursor is None, groups=len(needed))
         rows = await self._opened.run(Connection.fetch, statement, *parameters)
         keys = [key_of(name) for (name,) in rows]
         return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
@@ -175,6 +176,10 @@ class _CockroachDBStore(PostgreSQLStore):
     pool = cockroachdb.CockroachDBPool
     schema = cockroachdb.CockroachDBSchema
     statements = cockroachdb.CockroachDBStatements
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        # How CockroachDB searches bytes could not be tried.
+        return await super().candidates(prefix, limit, cursor, ())
 
 
 class CockroachDBJsonStore(_CockroachDBStore):

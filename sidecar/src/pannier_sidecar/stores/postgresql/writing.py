@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Set, Write
@@ -13,8 +14,14 @@ from .names import name_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pannier_sidecar.state.prefilter import Group
+
     from .layout import Layout
     from .statements import Statements
+
+
+_SPECIAL: Final = re.compile(rb"[%_\\]")
+"""What a pattern of LIKE has to escape."""
 
 
 class Statement(NamedTuple):
@@ -36,6 +43,11 @@ def statement_of(write: Write, statements: Statements, layout: Layout) -> Statem
     if etag:
         return Statement(statements.delete_matching, (name, *etag))
     return Statement(statements.find if write.if_absent else statements.delete, (name,))
+
+
+def patterns_of(group: Group) -> list[str]:
+    """Return patterns of LIKE, in hexadecimal, for values that contain one of the texts."""
+    return [(b"%" + _SPECIAL.sub(rb"\\\g<0>", text) + b"%").hex() for text in group.all_texts]
 
 
 def check_outcome(write: Write, status: str) -> None:

@@ -17,6 +17,7 @@ from math import ceil
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.state.cursors import first_after
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError
 from pannier_sidecar.state.preconditions import exists_already, mismatch
 from pannier_sidecar.state.requests import Set, Write
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from pannier_sidecar.state.prefilter import Group, Needed
+
     Row = tuple[bytes, int, bytes, bytes | None]
 
+_HAS_FRACTION: Final = "value GLOB '*[0-9][.eE]*'"
+ROWS_SEARCHED: Final = 10_000
+"""Maximum of rows whose values are searched in one read."""
 KEYS_AT_ONCE: Final = 500
 """Keys in one SELECT: half of what every version of SQLite takes."""
 
@@ -51,6 +57,8 @@ class StateTable:
         )
         self._delete = f'DELETE FROM "{name}" WHERE key = ?'
         self._list = f'SELECT key, expiration_time FROM "{name}" WHERE key %s ? ORDER BY key'
+        self._nth = f'SELECT key FROM "{name}" WHERE key %s ? ORDER BY key LIMIT 1 OFFSET {ROWS_SEARCHED - 1}'
+        self._search = f'SELECT key, expiration_time FROM "{name}" WHERE key %s ? %s ORDER BY key'
         self._sweep = (
             f'DELETE FROM "{name}" WHERE key IN (SELECT key FROM "{name}" '
             "WHERE expiration_time IS NOT NULL AND expiration_time <= ? LIMIT ?)"
@@ -116,6 +124,36 @@ class StateTable:
                 keys.append(key)
         return keys, False
 
+    def candidates(
+        self, now: float, prefix: str, after: str | None, limit: int, needed: Needed
+    ) -> tuple[list[str], str | None]:
+        """Return up to `limit` keys in order whose values may contain what is needed, and the key after which the next
+        page begins; None: there is none.
+
+        A page ends after some thousand rows, so that other reads do not wait for long.
+        """
+        comparison, begin = (">=", prefix) if after is None else (">", after)
+        row = self.connection.execute(self._nth % comparison, (begin,)).fetchone()
+        last = None if row is None else row[0].decode()
+        if last is not None and not last.startswith(prefix):
+            last = None
+        bound = last if last is not None else first_after(prefix)
+        conditions = [] if bound is None else [f"key {'<' if last is None else '<='} ?"]
+        conditions += map(_may_contain, needed)
+        statement = self._search % (comparison, "".join(f" AND {each}" for each in conditions))
+        parameters = [
+            begin,
+            *([] if bound is None else [bound]),
+            *(text.decode() for group in needed for text in group.texts),
+        ]
+        keys: list[str] = []
+        with closing(self.connection.execute(statement, parameters)) as rows:
+            for key in _live_keys(rows, prefix, now):
+                if len(keys) == limit:
+                    return keys, keys[-1]
+                keys.append(key)
+        return keys, last
+
     def sweep(self, now: float, limit: int) -> tuple[bool, float | None]:
         """Remove up to `limit` expired rows; return whether there may be more, and when the next one expires."""
         removed = self.connection.execute(self._sweep, (_text_of_time(now), limit)).rowcount
@@ -173,6 +211,14 @@ def _live_keys(rows: Iterator[tuple[bytes, bytes | None]], prefix: str, now: flo
             return
         if expiry is None or _time_of(expiry) > now:
             yield key
+
+
+def _may_contain(group: Group) -> str:
+    """Return the condition that values meet which contain a text, each of which is a parameter. Values in base64 meet
+    it too, for they cannot be searched; Pannier stores none that is JSON so, but Dapr may.
+    """
+    ways = ["is_binary", *["instr(value, ?)"] * len(group.texts)]
+    return f"({' OR '.join([*ways, _HAS_FRACTION] if group.or_fraction else ways)})"
 
 
 def _encoded(value: bytes) -> tuple[str, bool]:

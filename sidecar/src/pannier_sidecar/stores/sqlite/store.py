@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.prefilter import Needed
+
     Late = type[StoreUnavailableError] | type[OutcomeUnknownError]
 
 
@@ -110,6 +112,12 @@ class SQLiteStore(Store):
     async def transact(self, writes: Sequence[Write]) -> None:
         await self._write(partial(StateTable.write_all, writes=writes))
         self._expects(*writes)
+
+    async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        after = None if cursor is None else key_before(cursor, prefix)
+        job = partial(StateTable.candidates, prefix=prefix, after=after, limit=limit, needed=needed)
+        keys, last = await self._read(job)
+        return KeyPage(keys, None if last is None else cursor_after(last))
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         after = None if cursor is None else key_before(cursor, prefix)
