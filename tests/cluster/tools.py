@@ -29,12 +29,7 @@ def kubernetes(program: str) -> Path:
     """Return kubectl or a program of the node: links to one file, which acts according to the name under which it is
     started.
     """
-    built = _built(SOURCES, f"node-v{KUBERNETES}", VERSION_FLAGS, "-tags=selinux providerless notest")
-    link = CACHE / "cluster" / f"{built.name}.d" / program
-    if not link.is_symlink():
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(built)
-    return link
+    return _called(program, _built(SOURCES, f"node-v{KUBERNETES}", VERSION_FLAGS, "-tags=selinux providerless notest"))
 
 
 def kubectl() -> Path:
@@ -44,6 +39,13 @@ def kubectl() -> Path:
 
 def coredns() -> Path:
     return _built(SOURCES / "dns", "coredns")
+
+
+def etcd() -> Path:
+    """Return etcd in the version that kubeadm installs with this Kubernetes: with Debian's, which is older, API servers
+    answer no current list from their cache.
+    """
+    return _called("etcd", _built(SOURCES / "etcd", "etcd"))
 
 
 def pause() -> Path:
@@ -81,6 +83,15 @@ def _built(folder: Path, name: str, link_flags: str = "", *options: str) -> Path
         _go(folder, "build", "-trimpath", "-ldflags", f"-s -w {link_flags}", *options, "-o", str(part), ".")
         part.rename(built)
     return built
+
+
+def _called(program: str, built: Path) -> Path:
+    """Return a link to a file that was built, under the name that the program has."""
+    link = built.with_name(f"{built.name}.d") / program
+    if not link.is_symlink():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(built)
+    return link
 
 
 def _digest(folder: Path) -> str:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 START_LIMIT_S = 180.0
 PACKAGES = {
-    "etcd-server": "etcd",
     "containerd": "containerd",
     "runc": "runc",
     "containernetworking-plugins": "/usr/lib/cni/bridge",
@@ -41,7 +40,7 @@ PACKAGES = {
     "openssl": "openssl",
 }
 """Debian packages, each with one of its programs."""
-PACKAGES_WITHOUT_NODE = ("etcd-server", "iproute2", "openssl")
+PACKAGES_WITHOUT_NODE = ("iproute2", "openssl")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -101,6 +100,7 @@ def prepare(has_node: bool = True) -> None:
     for package in PACKAGES if has_node else PACKAGES_WITHOUT_NODE:
         tools.debian_package(package, PACKAGES[package])
     tools.kubernetes("kubelet")
+    tools.etcd()
     if has_node:
         tools.coredns()
         tools.pause()

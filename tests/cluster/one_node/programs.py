@@ -128,7 +128,7 @@ def _component(layout: Layout, program: str, user: str, *flags: str) -> list[str
 
 def _etcd(layout: Layout) -> list[str]:
     return [
-        "etcd",
+        str(tools.etcd()),
         f"--data-dir={layout.folder / 'etcd'}",
         "--listen-client-urls=http://127.0.0.1:2379",
         "--advertise-client-urls=http://127.0.0.1:2379",
