@@ -199,6 +199,22 @@ class DaprGrpcClient(GrpcClient):
         listed = self.call("ListKeys", request)
         return [_listed(each) for each in listed.keys], listed.cursor or None
 
+    def change(self, store: str | None, name: str, key: str, **fields: Any) -> Any:
+        method = {"increment": "Increment", "append": "Append", "get-and-set": "GetAndSet", "touch": "Touch"}[name]
+        kind = message(f"pannier.v1.{method}Request")
+        if name == "get-and-set":
+            answer = self.call(method, kind(store_name=store, state=self.item(Item(key, **fields))))
+            return answer.data if answer.HasField("data") else None
+        names = {"maxLength": "max_length"}
+        given = {names.get(field, field): value for field, value in fields.items()}
+        answer = self.call(method, kind(store_name=store, key=key, **given))
+        return getattr(answer, {"increment": "value", "append": "length", "touch": "exists"}[name])
+
+    def exists(self, store: str | None, key: str) -> bool:
+        request = message("dapr.proto.runtime.v1.GetStateRequest")(store_name=store, key=key)
+        found: bool = self.call("Exists", request).exists
+        return found
+
     def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
         answer = self.call("DeleteBulk", self.new("DeleteBulkStateRequest", store_name=store, states=self._all(items)))
         assert all(bool(each.code) == bool(each.error_code) == bool(each.error) for each in answer.results)

@@ -136,6 +136,18 @@ class HttpClient:
         assert answer.status in (statuses or [200]), answer
         return [(entry["key"], entry.get("errorCode")) for entry in results]
 
+    def change(self, store: str | None, name: str, key: str, **fields: Any) -> Any:
+        values = [b'"%b":%b' % (field.encode(), _spelt(value)) for field, value in {"key": key, **fields}.items()]
+        answer = self._ok("POST", _alpha(path(store)) + f"/{name}", b"{" + b",".join(values) + b"}")
+        if name == "get-and-set":
+            return answer.body if answer.status == 200 else None
+        [found] = answer.json.values()
+        return found
+
+    def exists(self, store: str | None, key: str) -> bool:
+        found: bool = self._ok("GET", _alpha(path(store)) + "/exists" + _query({"key": key})).json["exists"]
+        return found
+
     def delete_actor_state(
         self, actor_type: str, actor_id: str, *, limit: int | None = None, cursor: str | None = None
     ) -> tuple[int, str | None]:
@@ -187,6 +199,13 @@ def _query(parameters: Mapping[str, Any]) -> str:
 
 def _parameters(metadata: Mapping[str, str] | None) -> dict[str, str]:
     return {f"metadata.{name}": value for name, value in (metadata or {}).items()}
+
+
+def _spelt(value: Any) -> bytes:
+    """A field of a change: bytes are JSON already, alone or in a list."""
+    if isinstance(value, list):
+        return _array(value)
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
 def _array(parts: Any) -> bytes:

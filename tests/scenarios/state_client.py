@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Kind(Enum):
@@ -166,3 +166,11 @@ class ActorApi(StateApi, Protocol):
     def delete_bulk_each(self, store: str | None, *items: Item) -> list[tuple[str, str | None]]:
         """Return each item's key, and the code of its error."""
         ...
+
+    def change(self, store: str | None, name: str, key: str, **fields: Any) -> Any:
+        """Change a value where it is: `name` is increment, append, get-and-set or touch. Return the only field of the
+        answer: the number, the length, the value before (None if there was none), or whether there is a value.
+        """
+        ...
+
+    def exists(self, store: str | None, key: str) -> bool: ...

@@ -1,12 +1,12 @@
 """A write whose answer was lost may have happened: it is not sent again, and the error says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.eventually import eventually
+from servers.eventually import eventually, until
 from servers.faulty_proxy import FaultyProxy
 from servers.lost_answers import (
     Call,
@@ -20,7 +20,12 @@ from servers.lost_answers import (
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, with_replica
 
+from pannier_sidecar.state.bytes_in_flight import BytesInFlight, Unlimited
+from pannier_sidecar.state.changes import UNGIVEN, Increment
+from pannier_sidecar.state.directory import ServedStore
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
+from pannier_sidecar.state.hot_keys import HotKeys, Place
+from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis.store import RedisStore
 
@@ -87,6 +92,29 @@ async def test_a_write_that_never_reached_the_server_is_unknown_too(
     assert type(await lost(proxy, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))
     assert found.value == b"before"
+
+
+async def test_an_increment_whose_answer_was_lost_is_not_made_twice(
+    far: RedisStore, near: RedisStore, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await near.set(Set("k", b"41"))
+    scheme = KeyScheme(store="statestore", app_id="app")
+    place = Place(ServedStore("statestore", "state.redis", "v1", far, scheme), "k")
+    keys, write = HotKeys(BytesInFlight(2**30, Unlimited())), far.set
+
+    def increment() -> Coroutine[Any, Any, Any]:
+        return keys.change(place, Increment("k"), etag=None, ttl=UNGIVEN, strong=False)
+
+    async def write_without_answer(wanted: Set) -> None:
+        proxy.hold_answers()
+        await write(wanted)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(far, "set", write_without_answer)
+        both = asyncio.create_task(outcome(asyncio.gather(increment(), increment(), return_exceptions=True)))
+        await until(lambda: proxy.held_answers > 0)
+        assert [type(error) for error in await lost(proxy, both)] == [OutcomeUnknownError] * 2
+    assert await eventually(increment) == 44
 
 
 async def test_reads_are_repeated(far: RedisStore, proxy: FaultyProxy) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from pannier_sidecar.protobuf import Int64
+
 
 class StateItem(Struct, gc=False):
     """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
@@ -448,6 +450,73 @@ class DeleteActorStateResponse(Struct, gc=False):
 
     deleted: Annotated[int, 1] = 0
     cursor: Annotated[str, 2] = ""
+
+
+class IncrementRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    by: Annotated[Int64 | None, 3] = None
+    initial: Annotated[Int64, 4] = Int64(0)
+    floor: Annotated[Int64 | None, 5] = None
+    ceiling: Annotated[Int64 | None, 6] = None
+    etag: Annotated[str, 7] = ""
+    consistency: Annotated[int, 8] = 0
+    metadata: Annotated[dict[str, str], 9] = {}
+
+
+class IncrementResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    value: Annotated[Int64, 1] = Int64(0)
+
+
+class AppendRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    values: Annotated[list[bytes], 3] = []
+    max_length: Annotated[int, 4] = 0
+    etag: Annotated[str, 5] = ""
+    consistency: Annotated[int, 6] = 0
+    metadata: Annotated[dict[str, str], 7] = {}
+
+
+class AppendResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    length: Annotated[int, 1] = 0
+
+
+class GetAndSetRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    state: Annotated[StateItem | None, 2] = None
+
+
+class GetAndSetResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    data: Annotated[bytes | None, 1] = None
+
+
+class TouchRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    etag: Annotated[str, 3] = ""
+    consistency: Annotated[int, 4] = 0
+    metadata: Annotated[dict[str, str], 5] = {}
+
+
+class ExistsResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    exists: Annotated[bool, 1] = False
 
 
 class SayHelloRequest(Struct, gc=False):

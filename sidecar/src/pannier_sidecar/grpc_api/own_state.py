@@ -4,6 +4,7 @@ deletion of an actor's state.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..state.errors import MalformedRequestError, OperationFailedError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..state.listing import Owner
     from ..state.requests import WriteItem
     from ..state.service import StateService
+    from .change_calls import ChangeCalls
     from .method import Method
     from .services import Handler
     from .status import StatusError
@@ -40,6 +42,27 @@ class OwnMethods:
         """The store of a request that names none; profile `dapr` has no default store."""
         self._is_exact = is_exact
         self._encoding = Encoding()
+
+    @cached_property
+    def _change_calls(self) -> ChangeCalls:
+        from .change_calls import ChangeCalls  # most sidecars are never asked one
+
+        return ChangeCalls(self._service, self._unnamed)
+
+    async def increment(self, request: messages.IncrementRequest) -> Struct:
+        return await self._change_calls.increment(request)
+
+    async def append(self, request: messages.AppendRequest) -> Struct:
+        return await self._change_calls.append(request)
+
+    async def get_and_set(self, request: messages.GetAndSetRequest) -> Struct:
+        return await self._change_calls.get_and_set(request)
+
+    async def touch(self, request: messages.TouchRequest) -> Struct:
+        return await self._change_calls.touch(request)
+
+    async def exists(self, request: messages.GetStateRequest) -> Struct:
+        return await self._change_calls.exists(request)
 
     async def list_keys(self, request: messages.ListKeysRequest) -> Struct:
         wanted = KeysRequest(
@@ -114,6 +137,11 @@ def methods(service: StateService, on_error: Callable[[StateError], None], *, is
         "ListKeys": (messages.ListKeysRequest, own.list_keys),
         "DeleteBulk": (messages.DeleteBulkStateRequest, own.delete_bulk),
         "DeleteActorState": (messages.DeleteActorStateRequest, own.delete_actor_state),
+        "Increment": (messages.IncrementRequest, own.increment),
+        "Append": (messages.AppendRequest, own.append),
+        "GetAndSet": (messages.GetAndSetRequest, own.get_and_set),
+        "Touch": (messages.TouchRequest, own.touch),
+        "Exists": (messages.GetStateRequest, own.exists),
     }
     return {
         name: unary(request, handler, long, error_mapper=error_mapper) for name, (request, handler) in handlers.items()

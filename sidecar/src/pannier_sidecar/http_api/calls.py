@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
     from ..state.items_in_flight import Share
     from ..state.service import StateService
+    from .change_calls import ChangeCalls
     from .messages import Call
     from .profiles import Profile
 
@@ -90,6 +91,11 @@ class HttpApi:
             Operation.KEYS: self._key_calls.keys,
             Operation.BULK_DELETE: self._sharing(self._bulk_delete, likely_items),
             Operation.QUERY: self._query,
+            Operation.INCREMENT: partial(self._change, Operation.INCREMENT),
+            Operation.APPEND: partial(self._change, Operation.APPEND),
+            Operation.GET_AND_SET: partial(self._change, Operation.GET_AND_SET),
+            Operation.TOUCH: partial(self._change, Operation.TOUCH),
+            Operation.EXISTS: self._exists,
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
             Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
@@ -271,6 +277,18 @@ class HttpApi:
 
     async def _query(self, call: Call, store: str | None) -> Answer:
         return await query_answer(await self.service.queries.run(store, call.body), self.service.pace)
+
+    @cached_property
+    def _change_calls(self) -> ChangeCalls:
+        from .change_calls import ChangeCalls  # most sidecars are never asked one
+
+        return ChangeCalls(self.service)
+
+    async def _change(self, operation: Operation, call: Call, store: str | None) -> Answer:
+        return await self._change_calls.change(operation, call, store)
+
+    async def _exists(self, call: Call, store: str | None) -> Answer:
+        return await self._change_calls.exists(call, store)
 
     async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
         value = await self.service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))

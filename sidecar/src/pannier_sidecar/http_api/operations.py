@@ -24,6 +24,11 @@ NAMES: Final = {
     Operation.KEYS: "ListKeys",
     Operation.BULK_DELETE: "DeleteBulk",
     Operation.QUERY: "QueryStateAlpha1",
+    Operation.INCREMENT: "Increment",
+    Operation.APPEND: "Append",
+    Operation.GET_AND_SET: "GetAndSet",
+    Operation.TOUCH: "Touch",
+    Operation.EXISTS: "Exists",
     Operation.GET_ACTOR_STATE: "GetActorState",
     Operation.TRANSACT_ACTOR_STATE: "ExecuteActorStateTransaction",
     Operation.DELETE_ACTOR_STATE: "DeleteActorState",
@@ -37,7 +42,8 @@ NAMES: Final = {
     Operation.DOCUMENTATION: "Documentation",
 }
 """The operations as Dapr's log names them, and its gRPC methods are called."""
-_ADDITIONS: Final = frozenset({Operation.KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE})
+_CHANGES: Final = {Operation.INCREMENT, Operation.APPEND, Operation.GET_AND_SET, Operation.TOUCH, Operation.EXISTS}
+_ADDITIONS: Final = frozenset({Operation.KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE, *_CHANGES})
 """Operations that Dapr does not have."""
 
 

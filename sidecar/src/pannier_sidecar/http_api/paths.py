@@ -28,6 +28,11 @@ class Operation(StrEnum):
     KEYS = "keys"
     BULK_DELETE = "bulk_delete"
     QUERY = "query"
+    INCREMENT = "increment"
+    APPEND = "append"
+    GET_AND_SET = "get_and_set"
+    TOUCH = "touch"
+    EXISTS = "exists"
     GET_ACTOR_STATE = "get_actor_state"
     TRANSACT_ACTOR_STATE = "transact_actor_state"
     DELETE_ACTOR_STATE = "delete_actor_state"
@@ -56,6 +61,7 @@ class Path(Struct, frozen=True):
 
 
 WRITE = ("POST", "PUT")
+_OWN = " (an addition of Pannier's)"
 
 STATE = (
     Path(("GET",), "/v1.0/state/{store}/{key}", Operation.GET, "Get the value of a key"),
@@ -63,14 +69,24 @@ STATE = (
     Path(("DELETE",), "/v1.0/state/{store}/{key}", Operation.DELETE, "Delete a key"),
     Path(WRITE, "/v1.0/state/{store}/bulk", Operation.BULK_GET, "Get several keys"),
     Path(WRITE, "/v1.0/state/{store}/transaction", Operation.TRANSACT, "Save and delete several keys, all or none"),
-    Path(("GET",), "/v1.0-alpha1/state/{store}/keys", Operation.KEYS, "List the app's keys (an addition of Pannier's)"),
+    Path(("GET",), "/v1.0-alpha1/state/{store}/keys", Operation.KEYS, "List the app's keys" + _OWN),
     Path(
         WRITE,
         "/v1.0-alpha1/state/{store}/bulk-delete",
         Operation.BULK_DELETE,
-        "Delete several keys (an addition of Pannier's)",
+        "Delete several keys" + _OWN,
     ),
     Path(WRITE, "/v1.0-alpha1/state/{store}/query", Operation.QUERY, "Query the app's own values"),
+    Path(("POST",), "/v1.0-alpha1/state/{store}/increment", Operation.INCREMENT, "Add to a number" + _OWN),
+    Path(("POST",), "/v1.0-alpha1/state/{store}/append", Operation.APPEND, "Add elements to a list" + _OWN),
+    Path(
+        ("POST",),
+        "/v1.0-alpha1/state/{store}/get-and-set",
+        Operation.GET_AND_SET,
+        "Replace a value, and get the one before" + _OWN,
+    ),
+    Path(("POST",), "/v1.0-alpha1/state/{store}/touch", Operation.TOUCH, "Replace the TTL of a key" + _OWN),
+    Path(("GET",), "/v1.0-alpha1/state/{store}/exists", Operation.EXISTS, "Is there a value?" + _OWN),
 )
 DEFAULT_STORE = tuple(
     Path(
@@ -97,7 +113,7 @@ ACTOR_STATE = (
         ("DELETE",),
         "/v1.0-alpha1/actors/{type}/{id}/state",
         Operation.DELETE_ACTOR_STATE,
-        "Delete all keys of an actor, page by page (an addition of Pannier's)",
+        "Delete all keys of an actor, page by page" + _OWN,
     ),
 )
 SECRETS = (

@@ -12,6 +12,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from ..state.requests import MAX_LIMIT
+from .change_calls import (
+    ExistsBody,
+    LengthBody,
+    NumberBody,
+    SentAppend,
+    SentGetAndSet,
+    SentIncrement,
+    SentTouch,
+)
 from .docs_page import with_table
 from .encoding import BulkDeleteBody, DeletedBody, ErrorBody, ItemBody, KeysBody, QueryBody
 from .messages import Call
@@ -95,7 +104,10 @@ def _success(operation: str, profile: Profile) -> int:
     }.get(operation, 200)
 
 
-STATE_OPERATIONS = frozenset({"get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "query"})
+CHANGES = frozenset({"increment", "append", "get_and_set", "touch"})
+STATE_OPERATIONS = CHANGES | {
+    *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "query", "exists"),
+}
 WRITES = frozenset({"save", "delete", "bulk_delete", "transact", "transact_actor_state"})
 BODIES = {
     "save": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
@@ -104,6 +116,10 @@ BODIES = {
     "transact": {"$ref": "#/components/schemas/Transaction"},
     "transact_actor_state": {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}},
     "query": {"$ref": "#/components/schemas/Query"},
+    "increment": {"$ref": "#/components/schemas/Increment"},
+    "append": {"$ref": "#/components/schemas/Append"},
+    "get_and_set": {"$ref": "#/components/schemas/GetAndSet"},
+    "touch": {"$ref": "#/components/schemas/Touch"},
 }
 ANSWERS = {
     "get": {"description": "The value, byte for byte as it was saved"},
@@ -112,6 +128,11 @@ ANSWERS = {
     "keys": {"$ref": "#/components/schemas/KeysPage"},
     "bulk_delete": {"$ref": "#/components/schemas/BulkDelete"},
     "query": {"$ref": "#/components/schemas/QueryPage"},
+    "increment": {"$ref": "#/components/schemas/Number"},
+    "append": {"$ref": "#/components/schemas/Length"},
+    "get_and_set": {"description": "The value before, byte for byte"},
+    "touch": {"$ref": "#/components/schemas/Exists"},
+    "exists": {"$ref": "#/components/schemas/Exists"},
     "delete_actor_state": {"$ref": "#/components/schemas/DeletedKeys"},
     "get_secret": {"type": "object", "additionalProperties": {"type": "string"}},
     "get_secrets": {
@@ -130,6 +151,8 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
     if operation in ("get", "get_actor_state"):
         responses[200]["headers"] = {"ETag": {"schema": {"type": "string"}}}
         responses[204] = {"description": "The key is not there"}
+    if operation == "get_and_set":
+        responses[204] = {"description": "There was no value"}
     if operation == "query":
         responses[204] = {"description": "Nothing was found"}
     if operation in STATE_OPERATIONS or "actor" in operation:
@@ -143,6 +166,11 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
         responses[503] = {"description": "The store cannot be reached", "content": error}
     if operation in WRITES:
         responses[409] = {"description": "The ETag is not the current one", "content": error}
+    if operation in CHANGES:
+        responses[409] = {
+            "description": "The ETag is not the current one, or the value can't be changed so",
+            "content": error,
+        }
     if operation == "healthz":
         responses[200] = {"description": "With `verbose`: each store", "content": {"application/json": {}}}
     if operation.startswith("healthz"):
@@ -161,8 +189,10 @@ def _request(path: Path) -> dict[str, Any]:
         parameters.append(_parameter("concurrency", "query", enum=["first-write", "last-write"]))
         parameters.append(_parameter("retryPattern", "query", enum=["linear", "exponential"]))
         parameters += [_parameter(name, "query", type="integer") for name in ("retryInterval", "retryThreshold")]
-    if operation == "delete":
+    if operation in CHANGES or operation == "delete":
         parameters.append(_parameter("If-Match", "header"))
+    if operation == "exists":
+        parameters.append(_parameter("key", "query", required=True))
     if operation in ("keys", "delete_actor_state"):
         parameters.append(_parameter("cursor", "query"))
         parameters.append(_parameter("limit", "query", type="integer", minimum=1, maximum=MAX_LIMIT))
@@ -198,6 +228,13 @@ def _describe_bodies(app: FastAPI, profile: Profile) -> None:
         "QueryPage": QueryBody,
         "DeletedKeys": DeletedBody,
         "Error": ErrorBody,
+        "Increment": SentIncrement,
+        "Append": SentAppend,
+        "GetAndSet": SentGetAndSet,
+        "Touch": SentTouch,
+        "Number": NumberBody,
+        "Length": LengthBody,
+        "Exists": ExistsBody,
     }
     schemas, components = msgspec.json.schema_components(
         named.values(), schema_hook=_schema_of_raw, ref_template="#/components/schemas/{name}"

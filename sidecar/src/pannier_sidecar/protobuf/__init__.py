@@ -11,6 +11,15 @@ It does no I/O and knows no message: `grpc_api/messages.py` declares those that 
 from .codec import decode, encode
 from .pairs import read_pair, write_pair
 from .parts import count_fields, end_of_part
-from .wire import MalformedMessageError
+from .wire import Int64, MalformedMessageError
 
-__all__ = ["MalformedMessageError", "count_fields", "decode", "encode", "end_of_part", "read_pair", "write_pair"]
+__all__ = [
+    "Int64",
+    "MalformedMessageError",
+    "count_fields",
+    "decode",
+    "encode",
+    "end_of_part",
+    "read_pair",
+    "write_pair",
+]

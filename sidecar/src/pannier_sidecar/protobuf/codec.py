@@ -1,8 +1,8 @@
 """Messages declared as structs: `key: Annotated[str, 2] = ""` is field 2, a string.
 
-Fields may be strings, bytes, integers of 32 bits or enumerations, booleans, messages, lists of strings, bytes and
-messages, and maps from strings to strings or messages. `str | None` is a string that may be absent, which differs from
-empty. Unknown fields are skipped, as the format requires.
+Fields may be strings, bytes, integers of 32 bits or enumerations, integers of 64 bits (`Int64`), booleans, messages,
+lists of strings, bytes and messages, and maps from strings to strings or messages. `str | None` is a string that may be
+absent, which differs from empty. Unknown fields are skipped, as the format requires.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct, defstruct
 
-from .wire import LENGTH, VARINT, MalformedMessageError, as_int32, fixed_size, read_varint, write_varint
+from .wire import (
+    LENGTH,
+    VARINT,
+    Int64,
+    MalformedMessageError,
+    as_int32,
+    as_int64,
+    fixed_size,
+    read_varint,
+    write_varint,
+)
 
 MAX_DEPTH = 16
 """Maximum depth of messages within messages. It bounds the work too: each level copies the bytes of a message once."""
@@ -103,7 +113,7 @@ def describe(kind: type[Struct]) -> dict[int, Field]:
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if get_origin(hint) is Annotated:
             of, number = get_args(hint)
-            tag = number << 3 | (VARINT if _one(of) in (int, bool) else LENGTH)
+            tag = number << 3 | (VARINT if _one(of) in (int, bool, Int64) else LENGTH)
             fields[tag] = Field(name, tag, of)
     return dict(sorted(fields.items()))
 
@@ -128,7 +138,7 @@ def _codec(of: Any) -> tuple[Reader, Writer]:
     of = _one(of)
     if of in _SCALARS:
         return _SCALARS[of]
-    if get_origin(of) is list and get_args(of)[0] not in (int, bool):  # proto3 packs several of those together
+    if get_origin(of) is list and get_args(of)[0] not in (int, bool, Int64):  # proto3 packs several of those together
         return _codec_of_list(get_args(of)[0])
     if of == dict[str, str]:
         return _read_entry, _write_entries
@@ -146,6 +156,10 @@ def _write(parts: list[bytes], tag: bytes, data: bytes) -> None:
 _SCALARS: dict[Any, tuple[Reader, Writer]] = {
     int: (
         lambda _, number, depth: as_int32(number),
+        lambda parts, tag, value: parts.extend((tag, write_varint(value))),
+    ),
+    Int64: (
+        lambda _, number, depth: as_int64(number),
         lambda parts, tag, value: parts.extend((tag, write_varint(value))),
     ),
     bool: (

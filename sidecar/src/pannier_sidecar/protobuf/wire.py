@@ -48,6 +48,15 @@ def as_int32(number: int) -> int:
     return (number & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000
 
 
+class Int64(int):
+    """An integer of 64 bits in a message; `int` is one of 32."""
+
+
+def as_int64(number: int) -> int:
+    """Return the lower 64 bits of an integer as two's complement."""
+    return (number & 0xFFFF_FFFF_FFFF_FFFF ^ 0x8000_0000_0000_0000) - 0x8000_0000_0000_0000
+
+
 def fixed_size(tag: int) -> int:
     """Return how many bytes a field has if its wire type alone says so. Raises MalformedMessageError."""
     if tag & 7 == FIXED64:

@@ -19,7 +19,9 @@ class Observer(Protocol):
     """Receives the outcome of every call that reached a store."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
-        """Record a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction or keys."""
+        """Record a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction, keys, increment, append,
+        get_and_set, touch or exists.
+        """
 
 
 class Service(Protocol):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from .begun_call import BegunCall, Observer
+    from .changing import Changing
     from .directory import Directory, ServedStore
     from .limits import Limits
     from .querying import Queries
@@ -94,6 +95,13 @@ class StateService:
         from .querying import Queries  # most sidecars are never asked one, and the module is large
 
         return Queries(self, self._limits, self._bytes_in_flight, self.pace)
+
+    @cached_property
+    def changing(self) -> Changing:
+        """The calls that change a value where it is stored: increment, append and the like."""
+        from .changing import Changing  # most sidecars are never asked one
+
+        return Changing(self, self._bytes_in_flight)
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""
@@ -335,6 +343,11 @@ _FAILURES: Final = {
     "get": _Failure("ERR_STATE_GET", "fail to get {key} from state store {store}"),
     "set": _Failure("ERR_STATE_SAVE", "failed saving state in state store {store}"),
     "delete": _Failure("ERR_STATE_DELETE", "failed deleting state with key {key}"),
+    "increment": _Failure("ERR_STATE_INCREMENT", "failed incrementing key {key} in state store {store}"),
+    "append": _Failure("ERR_STATE_APPEND", "failed appending to key {key} in state store {store}"),
+    "get_and_set": _Failure("ERR_STATE_GET_AND_SET", "failed replacing key {key} in state store {store}"),
+    "touch": _Failure("ERR_STATE_TOUCH", "failed touching key {key} in state store {store}"),
+    "exists": _Failure("ERR_STATE_EXISTS", "fail to look for {key} in state store {store}"),
 }
 
 

@@ -39,8 +39,8 @@ def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
     assert item.value is not None, "an item without a value is a delete"
     ttl = served.default_ttl
     if item.metadata:
-        ttl = _ttl(item.metadata, ttl)
-        _refuse_outbox(item.metadata)
+        ttl = ttl_of(item.metadata, ttl)
+        refuse_outbox(item.metadata)
     strong = item.consistency is STRONG
     is_first_write = item.concurrency is FIRST_WRITE
     key = checked_key(served, key)
@@ -50,12 +50,12 @@ def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
 def delete_of(served: ServedStore, key: str, item: WriteItem) -> Delete:
     if_match, if_absent = writing_rule(item.etag, item.concurrency)
     if item.metadata:
-        _refuse_outbox(item.metadata)
+        refuse_outbox(item.metadata)
     strong = item.consistency is STRONG
     return Delete(checked_key(served, key), if_match, if_absent, strong, item.metadata)
 
 
-def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
+def ttl_of(metadata: Mapping[str, str], default: int | None) -> int | None:
     """Return the TTL in seconds: None, which means never, for -1 and 0; the component's default if it is absent."""
     text = metadata.get(TTL_FIELD) or _in_another_case(metadata, TTL_FIELD)
     if not text:
@@ -76,7 +76,7 @@ def _in_another_case(metadata: Mapping[str, str], wanted: str) -> str | None:
     return next((value for name, value in metadata.items() if value and name.lower() == lower), None)
 
 
-def _refuse_outbox(metadata: Mapping[str, str]) -> None:
+def refuse_outbox(metadata: Mapping[str, str]) -> None:
     """Raise MalformedRequestError for metadata of Dapr's outbox: the event would become the stored value."""
     for name, value in metadata.items():
         if name[:1] in "oO" and name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):

@@ -58,6 +58,7 @@ def test_structs_have_the_fields_of_their_messages(
           map<string, string> labels = 4;
           optional bool is_set = 5;
           oneof one { string text = 6; int32 number = 7; }
+          int64 long = 8;
         }
         """,
     )
@@ -65,9 +66,9 @@ def test_structs_have_the_fields_of_their_messages(
     file.write_text(script.structs(script.compiled()))
     made = load(file)
     assert made.Same.__doc__ == "Of a and b."
-    outer = made.Outer([made.Inner(b"x"), made.Inner()], 1, {"k": "v"}, False, None, 0)
+    outer = made.Outer([made.Inner(b"x"), made.Inner()], 1, {"k": "v"}, False, None, 0, -(2**63))
     assert decode(made.Outer, encode(outer)) == outer
-    assert made.Outer() == made.Outer([], 0, {}, None, None, None)
+    assert made.Outer() == made.Outer([], 0, {}, None, None, None, 0)
     assert encode(made.Same(some_text="t")) == b"\x0a\x01t"
 
 

@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from pannier_sidecar.protobuf import MalformedMessageError, count_fields, decode, encode, end_of_part
+from pannier_sidecar.protobuf import Int64, MalformedMessageError, count_fields, decode, encode, end_of_part
 from pannier_sidecar.protobuf.codec import MAX_DEPTH
-from pannier_sidecar.protobuf.wire import as_int32, read_varint, write_varint
+from pannier_sidecar.protobuf.wire import as_int32, as_int64, read_varint, write_varint
 
 
 class Inner(Struct):
@@ -38,9 +38,11 @@ class Everything(Struct):
     maybe_number: Annotated[int | None, 17] = None
     maybe_set: Annotated[bool | None, 18] = None
     maybe_data: Annotated[bytes | None, 19] = None
+    long: Annotated[Int64, 20] = Int64(0)
+    maybe_long: Annotated[Int64 | None, 21] = None
 
 
-OPTIONAL = ("maybe_text", "maybe_number", "maybe_set", "maybe_data")
+OPTIONAL = {"maybe_text": 16, "maybe_number": 17, "maybe_set": 18, "maybe_data": 19, "maybe_long": 21}
 
 
 @cache
@@ -69,10 +71,12 @@ def theirs() -> Any:
         FieldDescriptorProto.TYPE_INT32,
         FieldDescriptorProto.TYPE_BOOL,
         FieldDescriptorProto.TYPE_BYTES,
+        FieldDescriptorProto.TYPE_INT64,
     )
-    for place, (name, kind) in enumerate(zip(OPTIONAL, kinds, strict=True)):
+    add(every, "long", 20, FieldDescriptorProto.TYPE_INT64)
+    for place, ((name, number), kind) in enumerate(zip(OPTIONAL.items(), kinds, strict=True)):
         every.oneof_decl.add(name=f"_{name}")
-        add(every, name, 16 + place, kind, proto3_optional=True, oneof_index=place)
+        add(every, name, number, kind, proto3_optional=True, oneof_index=place)
     pool = DescriptorPool()
     pool.Add(file)  # type: ignore[no-untyped-call]
     return GetMessageClass(pool.FindMessageTypeByName("t.Everything"))
@@ -94,6 +98,7 @@ def add(
 texts = st.text(max_size=200)
 inners = st.recursive(st.builds(Inner, texts), lambda inner: st.builds(Inner, texts, inner), max_leaves=MAX_DEPTH // 2)
 integers = st.integers(-(2**31), 2**31 - 1)
+long_integers = st.integers(-(2**63), 2**63 - 1).map(Int64)
 messages = st.builds(
     Everything,
     text=texts,
@@ -109,6 +114,8 @@ messages = st.builds(
     maybe_number=st.none() | integers,
     maybe_set=st.none() | st.booleans(),
     maybe_data=st.none() | st.binary(max_size=9),
+    long=long_integers,
+    maybe_long=st.none() | long_integers,
 )
 
 
@@ -126,6 +133,7 @@ def as_ours(message: Any) -> Everything:
         many=[inner(each) for each in message.many],
         pieces=list(message.pieces),
         labels=dict(message.labels),
+        long=Int64(message.long),
         **{name: getattr(message, name) if message.HasField(name) else None for name in OPTIONAL},
     )
 
@@ -201,6 +209,7 @@ def test_an_integer_comes_back_as_64_bits(number: int) -> None:
     data = write_varint(number)
     assert read_varint(b"\xff" + data + b"\xff", 1) == (number % 2**64, 1 + len(data))
     assert as_int32(number) == (number + 2**31) % 2**32 - 2**31
+    assert as_int64(number) == (number + 2**63) % 2**64 - 2**63
 
 
 def test_work_is_bounded_for_endlessly_nested_messages() -> None:

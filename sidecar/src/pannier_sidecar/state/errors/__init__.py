@@ -31,6 +31,9 @@
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
     ├── MalformedQueryError           it cannot be read, or would look through too much
     ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
+    ├── ChangeRefusedError            what is stored does not allow the change
+    │   └── WrongKindError, OutOfRangeError, ListTooLargeError, ExpiryNotGivenError
+    ├── ContentionError               other writers change the key all the time
     ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError, SecretDeniedError
     ├── SecretFailedError             a secret store could not answer
     │   └── SecretNotFoundError, SecretStoreUnavailableError

@@ -1,0 +1,83 @@
+"""Increments and appends by several sidecars at once: none is lost, and each caller learns the outcome of its own."""
+
+import asyncio
+
+import pytest
+from conformance.calls import value_of
+from conformance.conftest import Keys
+from servers.database import Database
+
+from pannier_sidecar.state.bytes_in_flight import BytesInFlight, Unlimited
+from pannier_sidecar.state.changes import UNGIVEN, Append, Change, GetAndSet, Increment, Touch
+from pannier_sidecar.state.directory import ServedStore
+from pannier_sidecar.state.hot_keys import HotKeys, Place
+from pannier_sidecar.state.keys import KeyScheme
+from pannier_sidecar.state.requests import Get
+from pannier_sidecar.state.store import Feature, Store
+
+pytestmark = pytest.mark.topic("concurrent calls", Feature.ETAG)
+
+SIDECARS = 3
+CALLERS = 32
+"""Callers of one sidecar that wait at the same time."""
+
+
+class Sidecar:
+    """What one sidecar has of its own: its queues. The store is shared."""
+
+    def __init__(self, store: Store):
+        self.keys = HotKeys(BytesInFlight(2**30, Unlimited()))
+        self.served = ServedStore("statestore", "any", "v1", store, KeyScheme(store="statestore", app_id="app"))
+
+    async def change(self, key: str, change: Change, *, etag: str | None = None, ttl: int | None = UNGIVEN) -> object:
+        place = Place(self.served, key)
+        return await self.keys.change(place, change, etag=etag, ttl=ttl, strong=False)
+
+
+async def test_each_change_is_carried_out(store: Store, key: Keys) -> None:
+    sidecar = Sidecar(store)
+    assert await sidecar.change(key("n"), Increment("n", 5, initial=2)) == 7
+    assert await sidecar.change(key("n"), Increment("n", 2**60)) == 2**60 + 7
+    assert await sidecar.change(key("l"), Append("l", [b'"a"', b"2"])) == 2
+    assert await sidecar.change(key("l"), Append("l", [b"3"], 2)) == 2
+    assert await sidecar.change(key("l"), GetAndSet("l", b"{}")) == b"[2,3]"
+    assert await sidecar.change(key("absent"), Touch("absent"), ttl=60) is False
+    assert await value_of(store, key("n")) == b"%d" % (2**60 + 7)
+    assert await value_of(store, key("l")) == b"{}"
+
+
+@pytest.mark.topic("TTL", Feature.TTL)
+async def test_a_touch_changes_the_expiry_alone(store: Store, key: Keys) -> None:
+    sidecar = Sidecar(store)
+    await sidecar.change(key("n"), Increment("n"))
+    assert await sidecar.change(key("n"), Touch("n"), ttl=1000) is True
+    found = await store.get(Get(key("n")))
+    assert found is not None
+    assert (found.value, found.expires_at is None) == (b"1", False)
+    assert await sidecar.change(key("n"), Touch("n"), ttl=None) is True
+    found = await store.get(Get(key("n")))
+    assert found is not None
+    assert (found.value, found.expires_at) == (b"1", None)
+
+
+@pytest.mark.timeout(240)  # each write waits for a disk, if there is one
+async def test_thousands_of_changes_by_several_sidecars_lose_none(subject: Database, store: Store, key: Keys) -> None:
+    sidecars = [Sidecar(store) for _ in range(SIDECARS)]
+    callers = [sidecar for sidecar in sidecars for _ in range(CALLERS)]
+    each = max(1, subject.increments // len(callers))
+    total = each * len(callers)
+    numbers: list[object] = []
+    lengths: list[object] = []
+
+    async def call(sidecar: Sidecar, name: int) -> None:
+        for turn in range(each):
+            element = b"%d" % (name * each + turn)
+            numbers.append(await sidecar.change(key("n"), Increment("n")))
+            lengths.append(await sidecar.change(key("l"), Append("l", [element], total // 2)))
+
+    await asyncio.gather(*(call(sidecar, name) for name, sidecar in enumerate(callers)))
+    assert sorted(map(str, numbers)) == sorted(str(number) for number in range(1, total + 1))
+    assert await value_of(store, key("n")) == b"%d" % total
+    left = (await value_of(store, key("l")) or b"")[1:-1].split(b",")
+    assert len(set(left)) == len(left) == total // 2
+    assert sorted(map(str, lengths)) == sorted(str(min(length, total // 2)) for length in range(1, total + 1))
