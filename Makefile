@@ -20,7 +20,7 @@ TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/))
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
-.PHONY: help run test test-unit test-in-parts hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
+.PHONY: help run test test-unit test-in-parts hostile dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-in-parts: $(STAMP) ## run every test as CI does, several parts at the same 
 hostile: $(STAMP) ## run the faults of production and hostile clients at length, and write docs/promises.md
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest tests/hostile --at-length --timeout=900 --promises=write $(ARGS)
+
+dapr-suite: $(STAMP) ## run Dapr's own integration tests of state against this sidecar (ARGS="--only secret"); the first time they are built
+	@cd tests && ../$(BIN)/python -m dapr_suite $(ARGS)
 
 lint: $(STAMP) types ## check style, types, layers and words
 	@$(BIN)/ruff check --quiet $(wildcard $(LINTED))

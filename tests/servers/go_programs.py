@@ -45,7 +45,7 @@ def _build_consul(program: Path) -> None:
     # Its own go.mod replaces modules, which `go install` refuses; ours (consul/go.mod) pins its modules.
     part = program.with_name(f"{program.name}.{os.getpid()}")
     options = ("-mod=readonly", "-p=1", "-trimpath", "-ldflags=-s -w", f"-o={part}")
-    _go("build", *options, "github.com/hashicorp/consul", folder=Path(__file__).parent / "consul", GOMAXPROCS="1")
+    go("build", *options, "github.com/hashicorp/consul", folder=Path(__file__).parent / "consul", GOMAXPROCS="1")
     part.rename(program)
 
 
@@ -62,20 +62,22 @@ def _installed(package: str, version: str, name: str = "") -> Path:
 def _install(package: str, name: str, program: Path) -> None:
     folder = CACHE / f"{name}.{os.getpid()}"
     folder.mkdir(parents=True)
-    _go("install", "-trimpath", "-ldflags=-s -w", package, folder=folder, GOBIN=str(folder), GOMAXPROCS="1")
+    go("install", "-trimpath", "-ldflags=-s -w", package, folder=folder, GOBIN=str(folder), GOMAXPROCS="1")
     (folder / name).rename(program)
     folder.rmdir()
 
 
-def _go(*arguments: str, folder: Path, **environment: str) -> None:
-    go = shutil.which("go")
-    assert go, "Go is needed to build programs that the tests run (https://go.dev/dl)"
+def go(*arguments: str, folder: Path, **environment: str) -> str:
+    """Run the command `go` at a low priority, and return what it prints."""
+    command = shutil.which("go")
+    assert command, "Go is needed to build programs that the tests run (https://go.dev/dl)"
     CACHE.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["nice", go, *arguments],
+        ["nice", command, *arguments],
         cwd=folder,
         env={**os.environ, "CGO_ENABLED": "0", **environment},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
