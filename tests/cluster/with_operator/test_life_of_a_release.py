@@ -6,8 +6,11 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from cluster.manifests import component, deployment
+import pytest
+from cluster import tools
+from cluster.manifests import component, configuration, deployment, resiliency
 from cluster.release import CHART, NAMESPACE, get, get_one, until
+from cluster.user import CONFIGURATIONS, RESILIENCIES
 
 if TYPE_CHECKING:
     from cluster.release import Release
@@ -106,7 +109,11 @@ def test_the_secret_of_an_app_that_has_gone_is_removed(pannier: Release, user: U
     pannier.install()
 
 
-def test_an_operator_of_some_namespaces_sees_no_other(pannier: Release, user: User) -> None:
+@pytest.mark.timeout(600)
+def test_an_operator_of_some_namespaces_sees_no_other_and_finds_definitions_that_come_later(
+    pannier: Release, user: User
+) -> None:
+    cluster, kinds = pannier.cluster, (RESILIENCIES, CONFIGURATIONS)
     pannier.install(watchedNamespaces=[user.namespace])
     try:
         user.apply(component(), deployment("orders"))
@@ -115,8 +122,31 @@ def test_an_operator_of_some_namespaces_sees_no_other(pannier: Release, user: Us
         user.saves_and_reads("orders", 1)
         may = pannier.cluster.try_kubectl("auth", "can-i", "list", "secrets", "-n", "default", f"--as={ACCOUNT}")
         assert may.stdout.strip() == "no"
+        cluster.kubectl("delete", "crd", *kinds, "--timeout=60s")
+        cluster.kubectl("delete", "pod", "-n", NAMESPACE, *pannier.operators())
+        pannier.scale(2)
+        user.until(lambda: user.tries("apply", "-f", "-", input=component("late")).returncode == 0, "it works without")
+        user.is_ready("late")
+
+        define(pannier, *kinds)
+        for made in (resiliency("state", {"timeouts": {"q": "2s"}}), configuration("shop")):
+            user.until(lambda made=made: user.tries("apply", "-f", "-", input=made).returncode == 0, "it is taken")
+        user.is_ready("state", RESILIENCIES)
+        user.is_ready("shop", CONFIGURATIONS)
     finally:
+        define(pannier, *kinds)
         pannier.install(watchedNamespaces=[])
+
+
+def define(pannier: Release, *kinds: str) -> None:
+    """Install these definitions, and give them to the release, as the chart's notes say."""
+    for name in ("resiliency", "configuration"):
+        pannier.cluster.kubectl("apply", "-f", str(tools.ROOT / "crds" / f"{name}.yaml"))
+    names = (f"crd/{kind}" for kind in kinds)
+    pannier.cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
+    owner = (f"meta.helm.sh/release-name={pannier.name}", f"meta.helm.sh/release-namespace={NAMESPACE}")
+    pannier.cluster.kubectl("label", "--overwrite", "crd", *kinds, "app.kubernetes.io/managed-by=Helm")
+    pannier.cluster.kubectl("annotate", "--overwrite", "crd", *kinds, *owner)
 
 
 def test_the_certificate_is_renewed_while_components_are_applied(pannier: Release, user: User) -> None:

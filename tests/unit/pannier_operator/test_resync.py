@@ -65,8 +65,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(cluster: Cluster, state: ClusterCache, interval: float = 0.01) -> AsyncIterator[Resync]:
-    found = Resync(cluster, state, (), interval, Metrics(), lambda: None)  # type: ignore[arg-type]
+async def running(
+    cluster: Cluster, state: ClusterCache, interval: float = 0.01, namespaces: Collection[str] = ()
+) -> AsyncIterator[Resync]:
+    found = Resync(cluster, state, namespaces, interval, Metrics(), lambda: None)  # type: ignore[arg-type]
     task = asyncio.create_task(found.run())
     yield found
     task.cancel()
@@ -185,3 +187,39 @@ async def test_a_requested_resync_begins_at_once(cluster: Cluster, state: Cluste
         resyncing.request()
 
         await until(lambda: state.components("shop"))
+
+
+async def test_with_a_list_of_namespaces_a_definition_that_comes_later_is_found_soon_and_needs_a_restart(
+    cluster: Cluster, state: ClusterCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resync, "_DEFINITION_POLL", 0.01)
+    cluster.defines_resiliencies = False
+
+    async with running(cluster, state, interval=1000, namespaces=("shop",)) as resyncing:
+        await until(lambda: state.is_filled)
+        cluster.is_down = True
+        await asyncio.sleep(0.05)
+        assert resyncing.problems() == [] and cluster.lists == 1
+        cluster.is_down = False
+        cluster.defines_resiliencies = True
+        await until(resyncing.problems)
+        assert resyncing.problems() == [
+            "the definition of resiliencies came after the start; a restart begins its watch"
+        ]
+        await until(lambda: cluster.lists == 2)
+
+
+async def test_where_definitions_are_watched_none_is_looked_for(
+    cluster: Cluster, state: ClusterCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resync, "_DEFINITION_POLL", 0.01)
+    cluster.defines_resiliencies = False
+
+    async with running(cluster, state, interval=1000) as resyncing:
+        await until(lambda: state.is_filled)
+        cluster.defines_resiliencies = True
+        await asyncio.sleep(0.05)
+        assert cluster.lists == 1
+        resyncing.request()
+        await until(lambda: cluster.lists == 2)
+        assert resyncing.problems() == []

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _RETRY: Final = 2.0
 _WATCH_LAG: Final = 15.0
 """Seconds within which a watch must report what a list has found."""
+_DEFINITION_POLL: Final = 15.0
+"""Seconds between two looks for definitions that were not installed, where no watch reports them."""
 _FAILED_INTERVALS: Final = 3
 """Intervals without a resync until the liveness probe fails."""
 
@@ -49,6 +51,10 @@ class Resync:
         self._listed = listed
         self._last = time.monotonic()
         self._stale: set[str] = set()
+        self._undefined: set[str] = set()
+        """Kinds whose definition was not installed at the latest list."""
+        self._late: set[str] = set()
+        """Kinds whose definition came after the start, so that they are not watched."""
         self._requested = asyncio.Event()
 
     def request(self) -> None:
@@ -73,12 +79,33 @@ class Resync:
                 self._metrics.count("resync_total", result="completed")
                 self._metrics.set("last_resync_timestamp_seconds", time.time())
                 self._last = time.monotonic()
-                await wait_for_event(self._requested, self._interval)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until the next list is due. With a list of namespaces the operator may not watch definitions, so it
+        looks for those that are missing.
+        """
+        while self._namespaces and self._undefined and not self._requested.is_set():
+            left = self._last + self._interval - time.monotonic()
+            await wait_for_event(self._requested, min(max(0.0, left), _DEFINITION_POLL))
+            if left <= _DEFINITION_POLL or await self._is_any_defined():
+                return
+        await wait_for_event(self._requested, self._last + self._interval - time.monotonic())
+
+    async def _is_any_defined(self) -> bool:
+        """Return whether a definition was installed that was missing."""
+        try:
+            found = [await self._api.everything(kind, self._namespaces, _ignore) for kind in self._undefined]
+        except ApiError:
+            return False  # the next list reports it
+        return any(version is not None for version in found)
 
     def problems(self) -> list[str]:
         """Return the problems for the liveness probe."""
         since = time.monotonic() - self._last
-        found = [f"the watch of {kind} has died" for kind in sorted(self._stale)]
+        found = [f"the watch of {kind} has died" for kind in sorted(self._stale - self._late)]
+        late = "came after the start; a restart begins its watch"
+        found += [f"the definition of {kind} {late}" for kind in sorted(self._late)]
         if since > _FAILED_INTERVALS * self._interval:
             found.append(f"nothing has been listed for {since:.0f} s")
         return found
@@ -115,7 +142,13 @@ class Resync:
         version = await self._api.everything(kind, self._namespaces, take)
         if version is None:  # the definition is not installed, or no longer: no object of the kind exists
             self._cache.repair(kind, {}, highest_before)
+            self._undefined.add(kind)
             return {}
+        if kind in self._undefined:
+            self._undefined.remove(kind)
+            if self._namespaces:  # else kopf watches definitions
+                logger.warning("The definition of %s was installed; the operator restarts to watch it", kind)
+                self._late.add(kind)
         if version < highest_before or any(kept <= version for kept in later):
             raise ResourceVersionRewoundError(
                 f"{kind} were listed at version {version}, after version {max([highest_before, *later])}"
@@ -129,3 +162,7 @@ class Resync:
         unreported = [uid for uid, version in versions.items() if not self._cache.has_reported(kind, uid, version)]
         self._metrics.count("repairs_total", len(unreported), kind=kind)
         return bool(unreported)
+
+
+def _ignore(item: Object) -> None:
+    """Take nothing: only whether the list exists matters."""
