@@ -25,7 +25,7 @@ def build() -> str:
         (root / "data").mkdir()
         lines = ("FROM scratch", "COPY root /", f"ENV PATH={program.parent}", "USER 65532:65532")
         Path(folder, "Dockerfile").write_text("".join(f"{line}\n" for line in lines))
-        _bud(folder)
+        bud(folder, IMAGE)
     return IMAGE
 
 
@@ -34,8 +34,9 @@ def _libraries_of(program: Path) -> list[Path]:
     return [Path(line.split("=>")[1].split()[0]) for line in lines if "=> /" in line]
 
 
-def _bud(folder: str) -> None:
+def bud(folder: str, image: str) -> None:
+    """Build an image from a folder with a Dockerfile that runs no command."""
     has_docker = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
     command = ["docker", "build"] if has_docker else ["buildah", "bud", "--isolation", "chroot"]
-    done = subprocess.run([*command, "-t", IMAGE, folder], capture_output=True, text=True)
+    done = subprocess.run([*command, "-t", image, folder], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
