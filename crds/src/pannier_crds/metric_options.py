@@ -18,6 +18,10 @@ _METRICS_KEYS: Final = ("enabled", "http", "rules", "latencyDistributionBuckets"
 _HTTP_KEYS: Final = ("increasedCardinality", "pathMatching", "excludeVerbs")
 _MAX_BUCKETS: Final = 100
 _MAX_MS: Final = 2**31 - 1
+_MAX_PATTERNS: Final = 1_000
+_MAX_PATTERN_CHARS: Final = 20_000
+"""Characters of all patterns together. Both bound the time that compiling takes: about 12 us for each character."""
+_ESCAPED: Final = re.compile(r"\\[uUN]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ def _flag(part: Part, key: str) -> bool | None:
 
 
 def _rules(part: Part) -> Iterator[LabelRule]:
+    if _are_too_many(part):
+        return
     for rule in part.parts("rules"):
         rule.refuse_misspelt(("name", "labels"))
         metric = rule.required_text("name", "dapr_http_server_request_count")
@@ -85,6 +91,22 @@ def _rules(part: Part) -> Iterator[LabelRule]:
             yield from _label_rules(label.part("regex"), metric, name)
 
 
+def _are_too_many(part: Part) -> bool:
+    """Return whether there are too many patterns, or too long ones, and add a problem then."""
+    found: list[Problem] = []
+    quiet = Part(part.content, part.path, found)  # what is wrong otherwise is reported when the rules are read
+    labels = [label for rule in quiet.parts("rules") for label in rule.parts("labels")]
+    patterns = [text for label in labels for text in label.part("regex").content.values() if isinstance(text, str)]
+    if len(patterns) > _MAX_PATTERNS:
+        part.refuse("rules", f"has {len(patterns)} regular expressions", f"write {_MAX_PATTERNS} at most")
+    elif (size := sum(map(len, patterns))) > _MAX_PATTERN_CHARS:
+        message = f"has regular expressions of {size} characters together"
+        part.refuse("rules", message, f"write {_MAX_PATTERN_CHARS} at most")
+    else:
+        return False
+    return True
+
+
 def _label_rules(part: Part, metric: str, label: str) -> Iterator[LabelRule]:
     patterns: Mapping[str, object] = part.content
     for replacement, written in patterns.items():
@@ -92,6 +114,10 @@ def _label_rules(part: Part, metric: str, label: str) -> Iterator[LabelRule]:
             part.refuse(
                 one_line(replacement), f"is {kind_of(written)} but should be a regular expression", "write it in quotes"
             )
+            continue
+        if _ESCAPED.search(written) or any(character > "\xff" for character in written):
+            message = f"{quoted(written)} has a character beyond U+00FF"  # sets of them take very long to compile
+            part.refuse(one_line(replacement), message, "write '.' in its place")
             continue
         try:
             yield LabelRule(metric, label, re.compile(written), replacement)

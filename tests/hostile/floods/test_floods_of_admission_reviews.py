@@ -201,7 +201,11 @@ def policies(named: dict[str, Any]) -> bytes:
         "targets": {"components": {f"s{i}": {"outbound": {"retry": f"r{i}"}} for i in range(999)}},
     }
     metadata = {"name": "state", "namespace": "shop"}
-    manifest = {"apiVersion": "dapr.io/v1alpha1", "kind": "Resiliency", "metadata": metadata, "spec": spec}
+    return creation({"apiVersion": "dapr.io/v1alpha1", "kind": "Resiliency", "metadata": metadata, "spec": spec})
+
+
+def creation(manifest: dict[str, Any]) -> bytes:
+    """The review of a new object."""
     request = {"uid": "u", "operation": "CREATE", "namespace": "shop", "object": manifest, "userInfo": {}}
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
@@ -216,6 +220,33 @@ def test_policies_with_thousands_of_mistakes_block_nobody(webhooks: Webhooks, ef
     with served_meanwhile(webhooks):
         for body in hostile:
             assert at_once(effort.times(3, 20), partial(webhooks.send, "resiliencies", body)) <= {200, 400, 413, 503}
+
+
+def configuration(spec: Any) -> bytes:
+    """The review of a Configuration."""
+    head = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": "shop"}}
+    return creation({**head, "spec": spec})
+
+
+def patterns(count: int, pattern: str) -> bytes:
+    """The review of a Configuration with rules for labels."""
+    regex = {f"r{i}": f"{pattern}{i}" for i in range(count)}
+    return configuration({"metrics": {"rules": [{"name": "m", "labels": [{"name": "path", "regex": regex}]}]}})
+
+
+def test_configurations_with_thousands_of_mistakes_or_patterns_block_nobody(webhooks: Webhooks, effort: Any) -> None:
+    rule = {"version": "1", "protocol": "htp"}
+    hostile = [
+        configuration({"api": {"denied": [{**rule, "name": f"stte{i}"} for i in range(999)]}}),
+        patterns(10_000, "(a"),
+        patterns(8, "[\0-\U0010fffe]" * 2000),
+        patterns(1, "(a|b)?" * 30_000),
+        patterns(18, "(a|b)?" * 180),
+        configuration({"components": {"deny": ["x" * 14_000_000]}}),
+    ]
+    with served_meanwhile(webhooks):
+        for body in hostile:
+            assert at_once(effort.times(3, 20), partial(webhooks.send, "configurations", body)) <= {200, 400, 413, 503}
 
 
 WRONG: list[Any] = [

@@ -259,3 +259,33 @@ def test_a_later_object_overrides_field_by_field_and_replaces_lists():
     assert read.enabled_features == ["b"]
     metric = manifest(metric={"enabled": True}, metrics={"enabled": False})
     assert Configuration.from_manifest(metric).metrics.is_enabled is False
+
+
+def patterns(count: int, pattern: str) -> dict[str, Any]:
+    regex = {f"r{i}": pattern for i in range(count)}
+    return {"metrics": {"rules": [{"name": "m", "labels": [{"name": "path", "regex": regex}]}]}}
+
+
+@each_row(
+    ["spec", "said"],
+    [
+        (patterns(1001, "a"), "spec.metrics.rules: has 1001 regular expressions; write 1000 at most"),
+        (
+            patterns(2, "a" * 10_001),
+            "spec.metrics.rules: has regular expressions of 20002 characters together; write 20000 at most",
+        ),
+        (patterns(1, "[a-\u0100]"), "'[a-\u0100]' has a character beyond U+00FF; write '.' in its place"),
+        (patterns(1, "[\\u0100-\\U0010ffff]"), "has a character beyond U+00FF; write '.' in its place"),
+    ],
+)
+def test_patterns_that_take_long_to_compile_are_refused(spec: dict[str, Any], said: str) -> None:
+    head = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": "c"}}
+    with pytest.raises(InvalidManifestError) as refused:
+        Configuration.from_manifest({**head, "spec": spec})
+    assert said in str(refused.value.problems[0])
+
+
+def test_as_many_as_allowed_are_read() -> None:
+    head = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": "c"}}
+    read = Configuration.from_manifest({**head, "spec": patterns(1000, "^/[a-\xff]+$")})
+    assert len(read.metrics.rules) == 1000

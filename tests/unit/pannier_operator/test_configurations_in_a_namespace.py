@@ -138,6 +138,18 @@ class TestDelivery:
         assert len(many.too_large) == 3 and sum(map(len, files_of(many).values())) <= MAX_BYTES
 
 
+def test_a_generation_is_judged_once_and_its_latest_status_is_kept() -> None:
+    first = judged([configuration(), configuration("wrong", WRONG)])
+    later = {**configuration(), "status": {"apps": 1}}
+    again = judged([later, configuration("wrong", WRONG, 4)], first)
+    assert again["shop"].configuration is first["shop"].configuration
+    assert again["shop"].manifest == later
+    assert again["wrong"].problems == first["wrong"].problems and again["wrong"].problems is not first["wrong"].problems
+    other = configuration(spec={})
+    other["metadata"]["uid"] = "another-object"
+    assert judged([other], first)["shop"].configuration == Configuration("shop", "shop")
+
+
 class TestWhatPodsName:
     async def named(
         self, cluster: ClusterInMemory, *manifests: Any, pods: Any = (), named: NamedConfigurations | None = None
@@ -270,23 +282,23 @@ class TestStatuses:
 
 class TestAdmission:
     def test_a_wrong_one_is_refused_with_the_words_of_pannier_check(self) -> None:
-        verdict = judge_configuration(configuration(spec=WRONG), None, {})
+        verdict = judge_configuration(judge_alone(configuration(spec=WRONG)), None, {})
         assert verdict.errors == ("spec.api.denied[0].name: 'sate' is no API; write 'state'",)
 
     def test_what_has_no_effect_and_secrets_that_do_not_exist_are_warnings(self) -> None:
         manifest = configuration(spec={**WITH_SECRET, "mtls": {"enabled": True}})
-        verdict = judge_configuration(manifest, None, {"collector": ("tokn",)})
+        verdict = judge_configuration(judge_alone(manifest), None, {"collector": ("tokn",)})
         assert verdict.is_admitted
         assert verdict.warnings == (
             "spec.mtls: has no effect here",
             "spec.tracing.otel.headers[0].secretKeyRef.key: the Secret 'collector' has no key 'token' yet; add it so "
             "that the header is sent, or write 'tokn'",
         )
-        assert len(judge_configuration(manifest, None, None).warnings) == 1
+        assert len(judge_configuration(judge_alone(manifest), None, None).warnings) == 1
 
     def test_neither_labels_nor_a_deletion_is_refused(self) -> None:
         wrong = configuration(spec=WRONG)
-        assert judge_configuration(wrong, wrong, {}).is_admitted
+        assert judge_configuration(judge_alone(wrong), wrong, {}).is_admitted
         assert judge_configuration(None, wrong, {}).is_admitted
 
     @each_row(
@@ -300,7 +312,7 @@ class TestAdmission:
         ],
     )
     def test_one_that_fits_into_no_secret_is_refused(self, manifest: Any, said: str) -> None:
-        assert judge_configuration(manifest, None, {}).errors == (said,)
+        assert judge_configuration(judge_alone(manifest), None, {}).errors == (said,)
 
 
 @pytest.fixture

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 
 from pannier_operator.admission.verdict import Verdict, is_left_alone
 from pannier_operator.objects.app_ids import lacks_sidecar
-from pannier_operator.objects.namespace_configurations import CONFIG_ANNOTATION, judge_alone, problem_with_name
+from pannier_operator.objects.namespace_configurations import CONFIG_ANNOTATION, problem_with_name
 from pannier_operator.objects.references import missing_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pannier_operator.objects import kinds, pod_kinds
+    from pannier_operator.objects.namespace_configurations import ConfigurationMember
 
 
 def judge_configuration(
-    new: kinds.Configuration | None,
+    member: ConfigurationMember | None,
     old: kinds.Configuration | None,
     known_secrets: Mapping[str, Collection[str]] | None,
 ) -> Verdict:
     """Return the verdict on one request. It is stateless, so a dry run gets the same verdict.
 
-    `new` is None for DELETE, `old` for CREATE. `known_secrets` are the keys of the namespace's Secrets;
-    with None references are not checked.
+    `member` is the new object, None for DELETE; `old` is None for CREATE. `known_secrets` are the keys of the
+    namespace's Secrets; with None references are not checked.
     """
-    if new is None or (old is not None and is_left_alone(new, old)):
+    if member is None or (old is not None and is_left_alone(member.manifest, old)):
         return Verdict()
-    member = judge_alone(new)
     problems = list(member.problems)
     if member.accepted is not None and known_secrets is not None:
         problems += missing_secrets(member.accepted, known_secrets)

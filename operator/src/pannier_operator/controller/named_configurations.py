@@ -21,7 +21,7 @@ from pannier_operator.delivery.app_secret import (
 )
 from pannier_operator.delivery.configurations import file_from, file_of
 from pannier_operator.objects.app_ids import app_id_of
-from pannier_operator.objects.namespace_configurations import CONFIG_ANNOTATION, missing
+from pannier_operator.objects.namespace_configurations import CONFIG_ANNOTATION, judged, missing
 from pannier_operator.status.events import event_of_unconfigured_pod
 
 if TYPE_CHECKING:
@@ -47,17 +47,27 @@ class NamedConfigurations:
         self._metrics = metrics
         self._kept: dict[tuple[str, str, str], tuple[str, ConfigurationFile]] = {}
         """What apps keep of objects that are gone or wrong, with its digest, by namespace, app and name."""
+        self._judged: dict[str, dict[str, ConfigurationMember]] = {}
+        """The Configurations of each namespace, as they were judged last."""
         self._reported: dict[str, dict[str, str]] = {}
         """For each namespace and pod uid, what its latest Event said."""
 
     def forget(self) -> None:
         """Forget what only the leader knows."""
         self._kept.clear()
+        self._judged.clear()
         self._reported.clear()
 
     def count(self) -> None:
         """Set the gauge of pods whose Configuration is missing or wrong."""
         self._metrics.set("pods_without_configuration", sum(map(len, self._reported.values())))
+
+    def known_in(self, namespace: str) -> Mapping[str, ConfigurationMember]:
+        """Return the Configurations of a namespace by name, with their verdicts."""
+        found = judged(self._cache.configurations(namespace), self._judged.pop(namespace, {}))
+        if found:
+            self._judged[namespace] = found
+        return found
 
     async def of(self, namespace: str, pods: Sequence[CachedPod], known: Mapping[str, ConfigurationMember]) -> Files:
         """Return what each app gets. `pods` are those of the namespace that have not ended, and `known` are its

@@ -34,7 +34,6 @@ from pannier_operator.delivery.app_secret import (
 from pannier_operator.delivery.plan import NO_CONFIGURATIONS, what_app_sees
 from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.objects.namespace_components import NamespaceComponents
-from pannier_operator.objects.namespace_configurations import judged
 from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
 from pannier_operator.status.conditions import status_of
 from pannier_operator.status.configuration_conditions import status_of_configuration
@@ -252,7 +251,7 @@ class Reconciler:
         resiliencies = NamespaceResiliencies(
             self._cache.resiliencies(namespace), admits_unknown_names=self._admits_unknown_policies
         )
-        configurations = judged(self._cache.configurations(namespace))
+        configurations = self._configurations.known_in(namespace)
         files = await self._configurations.of(namespace, pods, configurations)
         references = [reference for given in files.values() for file in given.values() for reference in file.references]
         secrets = await self._secrets.of(namespace, components, references)

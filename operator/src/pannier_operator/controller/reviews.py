@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pannier_crds.component import Component
+    from pannier_crds.configuration import Configuration
     from pannier_operator.admission.components import Operation
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
@@ -127,14 +128,16 @@ class AdmissionReviews:
         request = review["request"]
         namespace, new = request.get("namespace") or "", request.get("object")
         with self.timed("configurations"):
-            verdict = judge_configuration(new, request.get("oldObject"), await self._secrets_for(namespace, new))
+            member = None if new is None else judge_alone(new)
+            known_secrets = await self._secrets_for(namespace, None if member is None else member.accepted)
+            verdict = judge_configuration(member, request.get("oldObject"), known_secrets)
         self._count("configurations", verdict.is_admitted)
         return _answering_with(verdict, review)
 
     async def _secrets_for(
-        self, namespace: str, new: kinds.Configuration | None
+        self, namespace: str, configuration: Configuration | None
     ) -> Mapping[str, Collection[str]] | None:
-        configuration = None if new is None else judge_alone(new).accepted
+        """Return the keys of the namespace's Secrets; None if those that are referred to cannot be read."""
         references = [] if configuration is None else [reference for _, reference in configuration.secret_references]
         try:
             return await self._known_secrets.keys_in(namespace, references)

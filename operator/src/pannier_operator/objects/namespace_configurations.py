@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.configuration import Configuration
 from pannier_crds.problems import InvalidManifestError, error, quoted
 from pannier_crds.suggestions import closest
-from pannier_operator.objects.namespace_components import JudgedObject, text_of, unjudged
+from pannier_operator.objects.namespace_components import JudgedObject, generation_of, text_of, unjudged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from pannier_crds.problems import Problem
     from pannier_operator.objects import kinds
@@ -46,22 +46,35 @@ class ConfigurationMember(JudgedObject):
         return None if self.errors else self.configuration
 
 
-def judged(manifests: Iterable[kinds.Configuration]) -> dict[str, ConfigurationMember]:
-    """Return the Configurations of a namespace by name, each with its verdict."""
-    return {text_of(each, "name"): judge_alone(each) for each in manifests}
+def judged(
+    manifests: Iterable[kinds.Configuration], before: Mapping[str, ConfigurationMember] | None = None
+) -> dict[str, ConfigurationMember]:
+    """Return the Configurations of a namespace by name, each with its verdict. `before` are those of an earlier time:
+    the same generation of an object has the same verdict, and compiling its patterns takes long.
+    """
+    found = {}
+    for manifest in manifests:
+        name = text_of(manifest, "name")
+        known = (before or {}).get(name)
+        is_same = known is not None and _version_of(known.manifest) == _version_of(manifest)
+        found[name] = replace(known, manifest=manifest) if known is not None and is_same else judge_alone(manifest)
+    return found
+
+
+def _version_of(manifest: kinds.Configuration) -> tuple[str, int]:
+    return text_of(manifest, "uid"), generation_of(manifest)
 
 
 def judge_alone(manifest: kinds.Configuration) -> ConfigurationMember:
     """Return the verdict on one Configuration: it does not depend on others."""
-    name = text_of(manifest, "name")
+    if (size := size_of(manifest)) > MAX_BYTES:
+        message = f"the object has {size // 1024} KiB, and may have {MAX_BYTES // 1024} KiB"
+        return ConfigurationMember(manifest, None, (error("spec", message, "make it smaller"),))
     try:
         configuration = Configuration.from_manifest(manifest)
         problems = list(configuration.remarks)
-        if problem := problem_with_name(name):
+        if problem := problem_with_name(text_of(manifest, "name")):
             problems.append(error("metadata.name", *problem.split("; ")))
-        if (size := size_of(manifest)) > MAX_BYTES:
-            message = f"the object has {size // 1024} KiB, and may have {MAX_BYTES // 1024} KiB"
-            problems.append(error("spec", message, "make it smaller"))
         return ConfigurationMember(manifest, configuration, tuple(problems))
     except InvalidManifestError as invalid:
         return ConfigurationMember(manifest, None, invalid.problems)
