@@ -183,6 +183,13 @@ class DaprGrpcClient(GrpcClient):
         done = self.call("DeleteActorState", request)
         return done.deleted, done.cursor or None
 
+    def delete_keys(
+        self, store: str | None, prefix: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[int, str | None]:
+        request = message("pannier.v1.DeleteKeysRequest")(store_name=store, prefix=prefix, limit=limit, cursor=cursor)
+        done = self.call("DeleteKeys", request)
+        return done.deleted, done.cursor or None
+
     def keys(
         self,
         store: str | None,

@@ -122,6 +122,13 @@ class HttpClient:
         answer = self._ok("GET", _alpha(path(store)) + "/keys" + _query(query))
         return [_entry(entry) for entry in answer.json["keys"]], answer.json["cursor"]
 
+    def delete_keys(
+        self, store: str | None, prefix: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[int, str | None]:
+        query = _query({"prefix": prefix, "limit": limit, "cursor": cursor})
+        done = self._ok("DELETE", _alpha(path(store)) + "/keys" + query).json
+        return done["deleted"], done["cursor"]
+
     def query(self, store: str | None, query: str) -> tuple[list[Entry], str | None]:
         answer = self._ok("POST", _alpha(path(store)) + "/query", query)
         if answer.status == 204:

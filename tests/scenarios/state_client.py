@@ -148,6 +148,12 @@ class ActorApi(StateApi, Protocol):
         """Return how many keys were deleted, and the cursor for the next call."""
         ...
 
+    def delete_keys(
+        self, store: str | None, prefix: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[int, str | None]:
+        """Return how many keys were deleted, and the cursor for the next call."""
+        ...
+
     def keys(
         self,
         store: str | None,

@@ -452,6 +452,22 @@ class DeleteActorStateResponse(Struct, gc=False):
     cursor: Annotated[str, 2] = ""
 
 
+class DeleteKeysRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    prefix: Annotated[str, 2] = ""
+    limit: Annotated[int, 3] = 0
+    cursor: Annotated[str, 4] = ""
+
+
+class DeleteKeysResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    deleted: Annotated[int, 1] = 0
+    cursor: Annotated[str, 2] = ""
+
+
 class IncrementRequest(Struct, gc=False):
     """Of pannier.v1."""
 

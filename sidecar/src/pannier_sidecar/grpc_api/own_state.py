@@ -8,7 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..state.errors import MalformedRequestError, OperationFailedError
-from ..state.requests import DEFAULT_LIMIT, MAX_LIMIT, ActorDeleteRequest, BulkDeleteRequest, KeysRequest
+from ..state.requests import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    ActorDeleteRequest,
+    BulkDeleteRequest,
+    KeysRequest,
+    PrefixDeleteRequest,
+)
 from . import messages
 from .encoding import Encoding, expiry
 from .long_messages import LongMessages
@@ -99,6 +106,13 @@ class OwnMethods:
             code, error_code = alone.dapr_grpc_code or code, alone.dapr_code or error_code
         return messages.DeletedItem(item.key, code, error_code, str(error))
 
+    async def delete_keys(self, request: messages.DeleteKeysRequest) -> Struct:
+        limit = _limit(request.limit, MAX_LIMIT)
+        store = request.store_name or self._unnamed
+        wanted = PrefixDeleteRequest(store, request.prefix, limit, request.cursor or None)
+        done = await self._service.lists.delete_prefix(wanted)
+        return messages.DeleteKeysResponse(done.deleted, done.cursor or "")
+
     async def delete_actor_state(self, request: messages.DeleteActorStateRequest) -> Struct:
         limit = _limit(request.limit, MAX_LIMIT)
         wanted = ActorDeleteRequest(request.actor_type, request.actor_id, limit, request.cursor or None)
@@ -137,6 +151,7 @@ def methods(service: StateService, on_error: Callable[[StateError], None], *, is
         "ListKeys": (messages.ListKeysRequest, own.list_keys),
         "DeleteBulk": (messages.DeleteBulkStateRequest, own.delete_bulk),
         "DeleteActorState": (messages.DeleteActorStateRequest, own.delete_actor_state),
+        "DeleteKeys": (messages.DeleteKeysRequest, own.delete_keys),
         "Increment": (messages.IncrementRequest, own.increment),
         "Append": (messages.AppendRequest, own.append),
         "GetAndSet": (messages.GetAndSetRequest, own.get_and_set),

@@ -90,6 +90,7 @@ class HttpApi:
             Operation.TRANSACT: self._sharing(self._transact, likely_items),
             Operation.KEYS: self._key_calls.keys,
             Operation.BULK_DELETE: self._sharing(self._bulk_delete, likely_items),
+            Operation.DELETE_KEYS: self._key_calls.delete_keys,
             Operation.QUERY: self._query,
             Operation.INCREMENT: partial(self._change, Operation.INCREMENT),
             Operation.APPEND: partial(self._change, Operation.APPEND),

@@ -60,7 +60,7 @@ class QueryBody(Struct, omit_defaults=True):
 
 
 class DeletedBody(Struct):
-    """How many keys of an actor a call has deleted, and the cursor for the next call."""
+    """How many keys a call has deleted, and the cursor for the next call."""
 
     deleted: int
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""The calls of the HTTP API that are Pannier's own: lists of keys, deletion of an actor's state, bulk deletes."""
+"""The calls of the HTTP API about several keys that are Pannier's own: lists of keys, and deletions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..state.requests import (
     ActorDeleteRequest,
     BulkDeleteRequest,
     KeysRequest,
+    PrefixDeleteRequest,
 )
 from .encoding import DeletedBody, deleted_items_answer, keys_answer
 from .messages import JSON, Answer
@@ -44,6 +45,13 @@ class KeyCalls:
             _is_true(query, "actors"),
         )
         return await keys_answer(await self._service.lists.keys(request), self._service.pace)
+
+    async def delete_keys(self, call: Call, store: str | None) -> Answer:
+        query = call.query()
+        limit = _limit(query.get("limit"), MAX_LIMIT)
+        request = PrefixDeleteRequest(store, query.get("prefix", ""), limit, query.get("cursor") or None)
+        done = await self._service.lists.delete_prefix(request)
+        return Answer(200, msgspec.json.encode(DeletedBody(done.deleted, done.cursor)), JSON)
 
     async def delete_actor_state(self, call: Call, actor_type: str, actor_id: str) -> Answer:
         query = call.query()

@@ -23,6 +23,7 @@ NAMES: Final = {
     Operation.TRANSACT: "ExecuteStateTransaction",
     Operation.KEYS: "ListKeys",
     Operation.BULK_DELETE: "DeleteBulk",
+    Operation.DELETE_KEYS: "DeleteKeys",
     Operation.QUERY: "QueryStateAlpha1",
     Operation.INCREMENT: "Increment",
     Operation.APPEND: "Append",
@@ -43,7 +44,8 @@ NAMES: Final = {
 }
 """The operations as Dapr's log names them, and its gRPC methods are called."""
 _CHANGES: Final = {Operation.INCREMENT, Operation.APPEND, Operation.GET_AND_SET, Operation.TOUCH, Operation.EXISTS}
-_ADDITIONS: Final = frozenset({Operation.KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE, *_CHANGES})
+_DELETIONS: Final = {Operation.DELETE_KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE}
+_ADDITIONS: Final = frozenset({Operation.KEYS, *_DELETIONS, *_CHANGES})
 """Operations that Dapr does not have."""
 
 

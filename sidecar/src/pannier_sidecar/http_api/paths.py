@@ -27,6 +27,7 @@ class Operation(StrEnum):
     TRANSACT = "transact"
     KEYS = "keys"
     BULK_DELETE = "bulk_delete"
+    DELETE_KEYS = "delete_keys"
     QUERY = "query"
     INCREMENT = "increment"
     APPEND = "append"
@@ -70,6 +71,12 @@ STATE = (
     Path(WRITE, "/v1.0/state/{store}/bulk", Operation.BULK_GET, "Get several keys"),
     Path(WRITE, "/v1.0/state/{store}/transaction", Operation.TRANSACT, "Save and delete several keys, all or none"),
     Path(("GET",), "/v1.0-alpha1/state/{store}/keys", Operation.KEYS, "List the app's keys" + _OWN),
+    Path(
+        ("DELETE",),
+        "/v1.0-alpha1/state/{store}/keys",
+        Operation.DELETE_KEYS,
+        "Delete the app's keys with a prefix, page by page" + _OWN,
+    ),
     Path(
         WRITE,
         "/v1.0-alpha1/state/{store}/bulk-delete",

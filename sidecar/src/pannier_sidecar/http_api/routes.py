@@ -106,7 +106,7 @@ def _success(operation: str, profile: Profile) -> int:
 
 CHANGES = frozenset({"increment", "append", "get_and_set", "touch"})
 STATE_OPERATIONS = CHANGES | {
-    *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "query", "exists"),
+    *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "delete_keys", "query", "exists"),
 }
 WRITES = frozenset({"save", "delete", "bulk_delete", "transact", "transact_actor_state"})
 BODIES = {
@@ -133,6 +133,7 @@ ANSWERS = {
     "get_and_set": {"description": "The value before, byte for byte"},
     "touch": {"$ref": "#/components/schemas/Exists"},
     "exists": {"$ref": "#/components/schemas/Exists"},
+    "delete_keys": {"$ref": "#/components/schemas/DeletedKeys"},
     "delete_actor_state": {"$ref": "#/components/schemas/DeletedKeys"},
     "get_secret": {"type": "object", "additionalProperties": {"type": "string"}},
     "get_secrets": {
@@ -183,7 +184,7 @@ def _request(path: Path) -> dict[str, Any]:
     names = [segment[1:-1] for segment in path.template.split("/") if segment.startswith("{")]
     parameters = [_parameter(name, "path", required=True) for name in names]
     operation = path.operation
-    if operation in STATE_OPERATIONS - {"keys", "query"}:
+    if operation in STATE_OPERATIONS - {"keys", "delete_keys", "query"}:
         parameters.append(_parameter("consistency", "query", enum=["strong", "eventual"]))
     if operation in WRITES:
         parameters.append(_parameter("concurrency", "query", enum=["first-write", "last-write"]))
@@ -193,11 +194,12 @@ def _request(path: Path) -> dict[str, Any]:
         parameters.append(_parameter("If-Match", "header"))
     if operation == "exists":
         parameters.append(_parameter("key", "query", required=True))
-    if operation in ("keys", "delete_actor_state"):
+    if operation in ("keys", "delete_keys", "delete_actor_state"):
         parameters.append(_parameter("cursor", "query"))
         parameters.append(_parameter("limit", "query", type="integer", minimum=1, maximum=MAX_LIMIT))
+    if operation in ("keys", "delete_keys"):
+        parameters.append(_parameter("prefix", "query", required=operation == "delete_keys"))
     if operation == "keys":
-        parameters.append(_parameter("prefix", "query"))
         parameters += [_parameter(name, "query", type="boolean") for name in ("values", "actors")]
     if operation == "healthz":
         parameters += [_parameter("verbose", "query"), _parameter("appid", "query")]

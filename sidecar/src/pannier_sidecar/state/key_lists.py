@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from .bytes_in_flight import BytesInFlight
     from .directory import Directory, ServedStore
     from .limits import Limits
-    from .requests import ActorDeleteRequest, KeysRequest, Write
+    from .requests import ActorDeleteRequest, KeysRequest, PrefixDeleteRequest, Write
 
 _ACTOR_DELETE: Final = "ERR_ACTOR_STATE_DELETE"
+_PREFIX_DELETE: Final = "ERR_STATE_DELETE_KEYS"
 
 
 class ListedKeys(Struct, frozen=True):
@@ -40,7 +41,7 @@ class ListedKeys(Struct, frozen=True):
 
 
 class DeletedKeys(Struct, frozen=True):
-    """What one call has deleted of an actor's state."""
+    """What one call has deleted of an actor's state, or of the keys with a prefix."""
 
     deleted: int
     """Number of keys that were found and are deleted now."""
@@ -122,6 +123,29 @@ class KeyLists:
             raise MalformedRequestError(
                 f"state store {served.name} doesn't hold the state of actors", f"list the keys of store {holder.name}"
             )
+
+    async def delete_prefix(self, request: PrefixDeleteRequest) -> DeletedKeys:
+        """Delete up to `limit` of the app's own keys that begin with a prefix.
+
+        A key that is written meanwhile may stay. As in `delete_actor_state`, the deletions are independent. Raises
+        StoreNotFoundError, StoreNotReadyError, ListingNotSupportedError, MalformedRequestError if there is no prefix,
+        and OperationFailedError.
+        """
+        served = self._calls.directory.find(request.store)
+        _require_listing(served)
+        if not request.prefix:
+            raise MalformedRequestError("prefix is missing", "write what the keys begin with")
+        listing = own_keys(served, request.prefix, self._max_cursor)
+        what = f"failed deleting keys of state store {served.name}"
+        try:
+            found, cursor = await self._calls.counted(served, "keys", listing.page(request.limit, request.cursor))
+        except StoreError as error:
+            raise OperationFailedError(_PREFIX_DELETE, what, [(request.prefix, error)]) from error
+        if found:
+            items = [WriteItem(each.key) for each in found]
+            writes = [Delete(each.stored) for each in found]
+            await self._calls.write_each(served, "bulk_delete", items, writes, _PREFIX_DELETE, what)
+        return DeletedKeys(len(found), cursor)
 
     async def delete_actor_state(self, request: ActorDeleteRequest) -> DeletedKeys:
         """Delete up to `limit` keys of one actor. A key that is written meanwhile may stay.

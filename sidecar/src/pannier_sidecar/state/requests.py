@@ -211,6 +211,15 @@ class KeysRequest(Struct, frozen=True, gc=False):
     """List the keys of the app's actors instead of the app's own; `prefix` begins `<type>||<id>||<key>`."""
 
 
+class PrefixDeleteRequest(Struct, frozen=True, gc=False):
+    """Delete the app's own keys that begin with a prefix, up to `limit` of them in one call."""
+
+    store: str | None
+    prefix: str
+    limit: int = MAX_LIMIT
+    cursor: str | None = None
+
+
 class ActorGetRequest(Struct, frozen=True, gc=False):
     """Read one key of an actor."""
 

@@ -36,6 +36,7 @@ def found(method: str, path: str, tree: PathTree = TREE) -> tuple[str, list[str 
         ("GET", "/v1.0-alpha1/state/s/keys", "keys", ["s"]),
         ("GET", "/v1.0-alpha1/state/keys", "keys", [None]),
         ("POST", "/v1.0-alpha1/state/s/bulk-delete", "bulk_delete", ["s"]),
+        ("DELETE", "/v1.0-alpha1/state/s/keys", "delete_keys", ["s"]),
         ("POST", "/v1.0-alpha1/state/s/increment", "increment", ["s"]),
         ("POST", "/v1.0-alpha1/state/get-and-set", "get_and_set", [None]),
         ("GET", "/v1.0-alpha1/state/exists", "exists", [None]),

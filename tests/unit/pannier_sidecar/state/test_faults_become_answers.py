@@ -34,6 +34,7 @@ from pannier_sidecar.state.requests import (
     DeleteRequest,
     GetRequest,
     KeysRequest,
+    PrefixDeleteRequest,
     RetryPolicy,
     SaveRequest,
     TransactRequest,
@@ -84,6 +85,12 @@ CALLS: dict[str, tuple[Call, str, str, str]] = {
         "keys",
         "ERR_STATE_KEYS",
         "failed listing keys of state store statestore: ",
+    ),
+    "delete by prefix": (
+        lambda service: service.lists.delete_prefix(PrefixDeleteRequest(None, "k")),
+        "keys",
+        "ERR_STATE_DELETE_KEYS",
+        "failed deleting keys of state store statestore: ",
     ),
     "actor get": (
         lambda service: service.get_actor_state(ActorGetRequest("cat", "tom", "k")),
