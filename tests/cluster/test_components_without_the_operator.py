@@ -157,7 +157,7 @@ def test_components_with_other_mistakes_are_refused_too(said: Try, manifest: dic
 
 @pytest.mark.parametrize(
     ("name", "is_accepted"),
-    [("ledger", True), ("my-store", True), ("rediss", False), ("sqlserver", False), ("postgre", False), ("", False)],
+    [("ledger", True), ("my-store", True), ("rediss", False), ("aerospike", False), ("postgre", False), ("", False)],
 )
 def test_types_of_pluggable_components_are_accepted_unless_they_look_misspelt(
     said: Try, name: str, is_accepted: bool

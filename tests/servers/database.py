@@ -38,6 +38,8 @@ class ProxySetup(NamedTuple):
     """Maximum of connections that a store with these settings opens; None: calls share one, which is closed if it
     hangs.
     """
+    encoding: str = "utf-8"
+    """Of keys on the connection."""
 
 
 def last_port(name: str) -> Callable[[Mapping[str, Any]], int]:

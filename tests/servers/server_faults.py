@@ -174,6 +174,35 @@ MYSQL: dict[str, Fault] = {
 }
 
 
+def tds(body: bytes, *, is_last: bool = True, length: int | None = None) -> bytes:
+    """Return a packet of SQL Server's answer."""
+    return struct.pack(">BBHHBB", 4, is_last, len(body) + 8 if length is None else length, 51, 1, 0) + body
+
+
+_TDS_DONE = struct.pack("<BHHQ", 0xFD, 0, 0, 0)
+_TDS_COLUMN = bytes(6) + b"\x26\x04\x01c\0"
+_TDS_BYTES = bytes(6) + b"\xa5\xff\xff\x01c\0"
+_TDS_ROWS = b"\x81\1\0" + _TDS_COLUMN
+SQLSERVER: dict[str, Fault] = {
+    "a byte now and then": says(tds(_TDS_DONE), drips=True),
+    "packets without end": says(b"", tds(bytes(30_000), is_last=False)),
+    "empty packets without end": says(b"", tds(b"", is_last=False) * 4000),
+    "rows without end": says(tds(_TDS_ROWS, is_last=False), tds(b"\xd1\x04\1\0\0\0" * 4000, is_last=False)),
+    "more rows than anybody asked for": says(
+        tds(_TDS_ROWS, is_last=False) + tds(b"\xd1\0" * 5000, is_last=False) * 9 + tds(_TDS_DONE)
+    ),
+    "a part of 4 GB": says(tds(b"\x81\1\0" + _TDS_BYTES + b"\xd1" + struct.pack("<QI", 2**32, 2**32 - 1))),
+    "columns without number": says(tds(b"\x81\xfe\xff" + _TDS_COLUMN)),
+    "an answer that goes on in no message": says(tds(struct.pack("<BHHQ", 0xFD, 1, 0, 0))),
+    "an unknown token": says(tds(b"\x42\x42")),
+    "a packet of no length": says(tds(b"", length=0)),
+    "a request instead of an answer": says(b"\x01" + tds(_TDS_DONE)[1:]),
+    "nothing": says(tds(b"")),
+    "two answers": says(tds(_TDS_DONE) * 2),
+    "another packet size": says(tds(b"\xe3\x08\0\x04\x011\0\x011\0" + _TDS_DONE)),
+}
+
+
 def bson(depth: int) -> bytes:
     """Return a document with this many levels of nested documents."""
     overhead = 4 + 1 + 2 + 1

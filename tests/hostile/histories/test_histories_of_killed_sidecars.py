@@ -20,7 +20,7 @@ Promise = Callable[..., None]
 SHARED = (
     "sqlite", "redis", "postgresql", "postgresql-v2", "cockroachdb", "memcached", "mongodb", "mysql", "dynamodb",
     "etcd", "gcp-spanner", "consul", "cosmosdb", "cassandra", "jetstream", "pluggable", "blobstorage",
-    "tablestorage",
+    "tablestorage", "sqlserver",
 )  # fmt: skip
 SOME = 20
 """Requests between two kills; some emulators take long for each."""

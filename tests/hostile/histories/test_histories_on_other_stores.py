@@ -37,6 +37,7 @@ OTHERS = (
     "jetstream",
     "blobstorage",
     "tablestorage",
+    "sqlserver",
 )
 TAG = "history-"
 SOME = 15
@@ -66,19 +67,19 @@ async def both(subject: Database, server: Server, proxy: CuttingProxy) -> AsyncI
         yield stores
 
 
-async def answers_are_lost(proxy: CuttingProxy) -> None:
-    proxy.arm("after", TAG.encode())
+async def answers_are_lost(proxy: CuttingProxy, tag: bytes) -> None:
+    proxy.arm("after", tag)
     await proxy.met()
     await asyncio.sleep(0.05)
     proxy.cut()
 
 
-async def requests_are_lost(proxy: CuttingProxy) -> None:
-    proxy.arm("before", TAG.encode())
+async def requests_are_lost(proxy: CuttingProxy, tag: bytes) -> None:
+    proxy.arm("before", tag)
     await proxy.met()
 
 
-async def connections_are_refused(proxy: CuttingProxy) -> None:
+async def connections_are_refused(proxy: CuttingProxy, _: bytes) -> None:
     await proxy.close()
     await asyncio.sleep(0.2)
     await proxy.open()
@@ -97,7 +98,7 @@ async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promis
                     for _ in range(rounds):
                         for fault in FAULTS:
                             await history.goes_on(SOME)
-                            await fault(proxy)
+                            await fault(proxy, TAG.encode(setup.encoding))
                     await history.goes_on(SOME)
                 await history.check(stores[0])
         promise(

@@ -68,6 +68,7 @@ BASES: Final[dict[str, dict[str, str]]] = {
     "state.memcached": {"hosts": "127.0.0.1:1", "timeout": "500ms"},
     "state.mongodb": {"host": "127.0.0.1:1", "operationTimeout": "500ms"},
     "state.mysql": {"connectionString": "u@tcp(127.0.0.1:1)/", "timeout": "1s"},
+    "state.sqlserver": {"connectionString": "server=127.0.0.1,1;user id=u;password=p", "timeout": "1s"},
     "state.aws.dynamodb": {
         "table": "state",
         "region": "eu-central-1",

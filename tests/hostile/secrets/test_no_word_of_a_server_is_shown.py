@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hostile.conftest import Promise
 from hostile.secrets.canaries import CANARY, leaks
+from servers.server_faults import tds
+from servers.tds_fake import packed_options
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.observing.logs import PlainLines
@@ -45,6 +47,16 @@ async def postgresql(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 async def mysql(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     said = b"\xff" + struct.pack("<H", 1045) + f"#28000Access denied for '{CANARY}' (using password: {CANARY})".encode()
     writer.write(len(said).to_bytes(3, "little") + b"\0" + said)
+
+
+async def sqlserver(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(4096)
+    writer.write(tds(packed_options({0: bytes(6), 1: b"\x02"})))
+    await reader.read(4096)
+    said = f"Login failed for user '{CANARY}' with {CANARY}".encode("utf-16-le")
+    error = struct.pack("<iBBH", 18456, 1, 14, len(said) // 2) + said + b"\0\0" + struct.pack("<I", 1)
+    done = struct.pack("<BHHQ", 0xFD, 2, 0, 0)
+    writer.write(tds(b"\xaa" + struct.pack("<H", len(error)) + error + done))
 
 
 async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,6 +104,15 @@ STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
         lambda at: {"connectionString": Secret(f"mongodb://u:{CANARY}@{at}/"), "operationTimeout": 1.0},
     ),
     "state.mysql": (mysql, lambda at: {"connectionString": Secret(f"u:{CANARY}@tcp({at})/"), "timeout": 1.0}),
+    "state.sqlserver": (
+        sqlserver,
+        lambda at: {
+            "connectionString": Secret(
+                f"server={at.replace(':', ',')};user id={CANARY};password={CANARY};encrypt=disable"
+            ),
+            "timeout": 1.0,
+        },
+    ),
     "state.aws.dynamodb": (
         http,
         lambda at: {

@@ -32,6 +32,7 @@ FAULTS = {
     "postgresql": server_faults.POSTGRESQL,
     "mongodb": server_faults.MONGODB,
     "mysql": server_faults.MYSQL,
+    "sqlserver": server_faults.SQLSERVER,
     "consul": server_faults.HTTP,
     "etcd": server_faults.HTTP2,
     "dynamodb": server_faults.HTTP,
@@ -132,7 +133,8 @@ def test_a_server_that_turns_hostile(name: str, tmp_path: Path, effort: Effort, 
                 in_flight = {}
                 for number, (title, fault) in enumerate(faults.items()):
                     key = f"hostile-{number}"
-                    words = [key.encode(), b""] if effort.times(1, 2) == 2 else [key.encode() if number % 2 else b""]
+                    word = key.encode(setup.encoding)
+                    words = [word, b""] if effort.times(1, 2) == 2 else [word if number % 2 else b""]
                     arguments = (sidecar, proxies[number], f"store{number}", fault, key, words)
                     in_flight[title] = pool.submit(go_through, *arguments)
                 others = 0

@@ -105,7 +105,7 @@ def test_an_unknown_type_is_refused_with_the_closest(type: str, message: str) ->
     assert errors(component(type=type)) == [f"spec.type: {message}"]
 
 
-@each_row("type", [*catalogue.stores_of_dapr_alone(), "State.SQLServer"])
+@each_row("type", [*catalogue.stores_of_dapr_alone(), "State.OracleDatabase"])
 def test_a_store_that_only_dapr_serves_is_refused_as_such(type: str) -> None:
     assert errors(component(type=type)) == [
         f"spec.type: '{type}' is a state store of Dapr's that Pannier does not serve; write "

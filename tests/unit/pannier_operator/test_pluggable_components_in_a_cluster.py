@@ -52,7 +52,7 @@ def test_with_its_container_there_is_no_warning() -> None:
     ["kind", "message"],
     [
         ("state.rediss", "spec.type: there is no component type 'state.rediss'; write 'state.redis'"),
-        ("state.sqlserver", "spec.type: 'state.sqlserver' is a state store of Dapr's that Pannier does not serve; "),
+        ("state.aerospike", "spec.type: 'state.aerospike' is a state store of Dapr's that Pannier does not serve; "),
         ("ledger", "spec.type: there is no component type 'ledger'; write "),
     ],
 )

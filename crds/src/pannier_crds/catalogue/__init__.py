@@ -63,7 +63,6 @@ _ONLY_DAPRS: Final = frozenset(
         "state.oracledatabase",
         "state.ravendb",
         "state.rethinkdb",
-        "state.sqlserver",
         "state.yugabyte",
         "state.yugabytedb",
         "state.zookeeper",

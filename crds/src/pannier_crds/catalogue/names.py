@@ -22,6 +22,7 @@ MODULES: Final = {
     "state.redis": "redis",
     "state.sqlite": "sqlite",
     "state.sqlite3": "sqlite",
+    "state.sqlserver": "sqlserver",
     "state.azure.tablestorage": "tablestorage",
     "secretstores.aws.parameterstore": "aws_parameterstore",
     "secretstores.aws.secretmanager": "aws_secretmanager",
