@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from pannier_sidecar.network.answers import read_in_parts
@@ -96,17 +96,16 @@ class SQLServerStore(PooledStore):
 
     async def _make_database(self, tls: ssl.SSLContext | None, token: Callable[[], Awaitable[str]]) -> None:
         """Make the database if it is missing; whether one may use it turns out when it is."""
-        pool = Pool(
-            partial(self._connected_to_any, tls, token),
-            where=self._settings.where,
-            size=1,
-            timeout=self._settings.timeout,
-            idle_time=self._settings.idle_time,
-        )
+        where = self._settings.where
         try:
-            await pool.run(self._schema.make_database)
-        finally:
-            await pool.close()
+            async with asyncio.timeout(self._settings.timeout):
+                connection = await self._connected_to_any(tls, token)
+                try:
+                    await self._schema.make_database(connection)
+                finally:
+                    connection.terminate()  # at once, because waiting for anything could be cancelled
+        except errors.ERRORS as error:
+            raise errors.translate(error, where, is_unknown=False) from error
 
     async def _connected_to_any(self, tls: ssl.SSLContext | None, token: Callable[[], Awaitable[str]]) -> Connection:
         """Return a connection to the database of the settings, or to the user's own where that is missing."""

@@ -41,7 +41,7 @@ class Wire(asyncio.Protocol):
         self._to_encrypt: ssl.MemoryBIO | None = None
         self._messages: list[packets.Message] = []
         self._waiting: asyncio.Future[None] | None = None
-        """Who awaits a message, or room to send more."""
+        """Who awaits a message."""
         self._may_send: asyncio.Future[None] | None = None
         """Done when the server has read enough of what was sent; None: it has."""
         self._failure: Exception | None = None
@@ -50,6 +50,8 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are of classes of its own
         self.socket = transport.get_extra_info("socket")
+        if self._failure is not None:  # it was given up before it was made
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(exc if isinstance(exc, OSError) else ConnectionResetError())
