@@ -98,8 +98,13 @@ class History:
 
     async def goes_on(self, number: int = 50) -> None:
         """Wait until this many more writes have been acknowledged."""
-        enough = self.done + number
-        await until(lambda: self.done > enough or self._has_failed)
+        begun, before = self.done, dict(self.faults)
+        try:
+            await until(lambda: self.done > begun + number or self._has_failed)
+        except TimeoutError:
+            since = {kind: times - before.get(kind, 0) for kind, times in self.faults.items()}
+            message = f"only {self.done - begun} of {number} more writes were acknowledged; errors meanwhile: {since}"
+            raise AssertionError(message) from None
         self._raise_defects()
 
     async def check(self, store: Store) -> None:

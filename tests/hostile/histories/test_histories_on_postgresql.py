@@ -78,8 +78,8 @@ async def test_behind_a_pooler(tmp_path: Path, effort: Effort, promise: Promise,
         )
 
 
-PATIENT = {"server_login_retry": 1}
-"""Seconds until a pooler tries a failed server again; its default is 15."""
+PATIENT = {"server_login_retry": 1, "server_connect_timeout": 3}
+"""Seconds until a pooler tries a failed server again, and until it gives up a connection; its defaults are 15."""
 
 
 def restarted(server: PostgreSQLServer | PgBouncerServer, end: Callable[[], None]) -> None:
