@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..protobuf import Int64
-from ..state.changes import MAX_INTEGER, MIN_INTEGER, Append, GetAndSet, Increment, Touch, is_json
+from ..state.changes import MAX_INTEGER, MIN_INTEGER, Append, GetAndSet, Increment, Touch
 from ..state.changing import ChangeRequest
 from ..state.errors import MalformedRequestError, TooManyItemsError
+from ..state.json_values import is_json
 from ..state.requests import GetRequest
 from . import messages
 from .encoding import CONSISTENCY, Encoding, choice

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..state.errors import IllegalKeyError, OperationFailedError
+from ..state.json_values import is_json
 from ..state.store import rfc3339
 from ..state.wording import ADVICE, percent_encoded
 from .messages import JSON, Answer
@@ -165,22 +166,10 @@ def _item_body(item: BulkItem) -> ItemBody:
     if (value := item.found) is None:
         return ItemBody(item.key)
     metadata = None if value.expires_at is None else {"ttlExpireTime": rfc3339(value.expires_at)}
-    if not _is_json(value.value):
+    if not is_json(value.value):
         why = f"the value is no JSON, so it can't be part of this answer; get key {item.key!r} alone"
         return ItemBody(item.key, etag=value.etag, metadata=metadata, error=why)
     return ItemBody(item.key, Raw(value.value), value.etag, metadata)
-
-
-_ANY = msgspec.json.Decoder(Raw)  # shared: making a decoder for each value took longer than decoding it
-
-
-def _is_json(value: bytes) -> bool:
-    try:
-        value.decode()
-        _ANY.decode(value)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
-        return False
-    return True
 
 
 def error_answer(error: StateError, profile: Profile) -> Answer:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .errors.of_changes import ExpiryNotGivenError, ListTooLargeError, OutOfRangeError, WrongKindError
+from .json_values import is_json
 
 if TYPE_CHECKING:
     from .store import StoredValue
@@ -28,7 +29,6 @@ _NUMBER: Final = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WHITESPACE: Final = b" \t\r\n"
 _KINDS: Final = {b"{": "an object", b"[": "a list", b'"': "a text", b"t": "a boolean", b"f": "a boolean", b"n": "null"}
 _ELEMENTS: Final = msgspec.json.Decoder(list[Raw])
-_ANY: Final = msgspec.json.Decoder(Raw)
 
 
 class Standing(Struct):
@@ -193,15 +193,6 @@ def kind_of(value: bytes) -> str:
         is_small = len(text) <= len(str(MIN_INTEGER)) and MIN_INTEGER <= int(text) <= MAX_INTEGER
         return "a whole number" if is_small else "a whole number beyond 64 bits"
     return _KINDS[text[:1]] if is_json(value) else "not JSON"
-
-
-def is_json(value: bytes) -> bool:
-    try:
-        value.decode()
-        _ANY.decode(value)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
-        return False
-    return True
 
 
 def _size(elements: list[Raw]) -> int:
