@@ -4,6 +4,7 @@ pipeline         one connection for all calls: those of one iteration of the eve
 reconnecting     replaces such a connection when it ends, while the store is open; has calls wait while it is full
 connection_pool  connections lent to one call at a time, for databases that answer one call at a time on each
 pooled_store     which writes go together in one statement of such a connection, and what follows from errors
+sql_writes       transactions that check locked rows first, and the parts of several writes for one statement each
 keepalive        has the kernel notice a server that has vanished
 answers          how large an answer may be, and reads in parts if it would be larger
 http_answers     the same for answers over HTTP

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
+from pannier_sidecar.network.sql_writes import has_happened
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.preconditions import absent_or_changed
@@ -26,7 +27,6 @@ from .statements import Statements
 from .transactions import Transaction
 from .writing import (
     check_write,
-    has_happened,
     statement_of,
     statement_of_many,
     taken_for_another,

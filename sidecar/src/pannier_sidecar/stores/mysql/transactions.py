@@ -11,63 +11,33 @@ from typing import TYPE_CHECKING
 
 import aiomysql
 
-from pannier_sidecar.state.errors import ETagMismatchError, StoreError
+from pannier_sidecar.network.sql_writes import CheckedTransaction, key_of, parts
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Set, Write
 
+from .connection import Connection
 from .layout import decoded
 from .writing import BYTES_AT_ONCE, taken_for_another
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from .connection import Connection
+    from pannier_sidecar.state.errors import ETagMismatchError
+
     from .statements import Statements
 
 
-class Transaction:
+class Transaction(CheckedTransaction[Connection]):
     """The writes of one transaction. `is_exact`: the table takes no two keys for the same."""
 
+    _answered = aiomysql.MySQLError
+
     def __init__(self, writes: Sequence[Write], statements: Statements, *, is_exact: bool):
-        self._writes = writes
+        super().__init__(writes)
         self._statements = statements
         self._is_exact = is_exact
-        self._is_ending = False
-
-    def may_be_done(self) -> bool:
-        """Return whether COMMIT was sent; without it, everything is undone."""
-        return self._is_ending
-
-    async def run(self, connection: Connection) -> None:
-        """Carry all out. Raises ETagMismatchError, having changed nothing, and the connection's errors."""
-        failed = await self._run(connection, all_or_none=True)
-        if failed:
-            raise next(iter(failed.values()))
-
-    async def run_each(self, connection: Connection) -> list[StoreError | None]:
-        """Carry out those whose precondition holds; the keys must differ. Return each one's error or None."""
-        failed = await self._run(connection, all_or_none=False)
-        return [failed.get(write.key) for write in self._writes]
-
-    async def _run(self, connection: Connection, *, all_or_none: bool) -> dict[str, ETagMismatchError]:
-        self._is_ending = False
-        await connection.begin()
-        try:
-            failed = await self._failed(connection)
-            if failed and all_or_none:
-                await connection.rollback()
-                return failed
-            await self._write(connection, [write for write in self._writes if write.key not in failed])
-        except (StoreError, aiomysql.MySQLError):
-            if not connection.is_closed():
-                await connection.rollback()
-            raise
-        self._is_ending = True
-        await connection.commit()
-        return failed
 
     async def _failed(self, connection: Connection) -> dict[str, ETagMismatchError]:
-        """Lock the rows with preconditions, and return the error of each key whose precondition does not hold."""
         guarded = [write for write in self._writes if write.is_conditional]
         if not guarded:
             return {}
@@ -84,30 +54,14 @@ class Transaction:
         written = [write for write in last if isinstance(write, Set) and write.key not in absent]
         # A key that must be absent needs no delete. If it appears meanwhile, it belongs to another client.
         deleted = [write.key for write in last if isinstance(write, Delete) and write.key not in absent]
-        for part in _parts(sorted(written, key=_key), 0 if self._is_exact else 1):
+        for part in parts(
+            sorted(written, key=key_of), max_bytes=BYTES_AT_ONCE, max_length=None if self._is_exact else 1
+        ):
             if not await connection.execute(self._statements.write(part)):
                 raise taken_for_another(part[0].key)
         if created:
             await connection.execute(self._statements.delete_expired(sorted(write.key for write in created)))
-            for part in _parts(sorted(created, key=_key), 0):
+            for part in parts(sorted(created, key=key_of), max_bytes=BYTES_AT_ONCE):
                 await connection.execute(self._statements.insert(part))
         if deleted:
             await connection.execute(self._statements.delete_many(sorted(deleted)))
-
-
-def _key(write: Write) -> str:
-    return write.key
-
-
-def _parts(sets: Iterable[Set], max_length: int) -> Iterator[list[Set]]:
-    """Cut writes into parts for one statement each; `max_length` 0: as many as their sizes allow."""
-    part: list[Set] = []
-    size = 0
-    for write in sets:
-        size += len(write.value)
-        if part and (size > BYTES_AT_ONCE or len(part) == max_length):
-            yield part
-            part, size = [], len(write.value)
-        part.append(write)
-    if part:
-        yield part

@@ -1,12 +1,13 @@
-"""The statement of a write, and what its number of rows means."""
+"""The statement of a write, and which writes the table takes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.network.sql_writes import key_of
 from pannier_sidecar.state.errors import KeyRefusedError, StoreRefusedError
 from pannier_sidecar.state.preconditions import absent_or_changed
-from pannier_sidecar.state.requests import Delete, Set, Write
+from pannier_sidecar.state.requests import Set, Write
 
 from .layout import LAST_EXPIRY, MAX_ETAG, check_key
 
@@ -40,17 +41,8 @@ def statement_of_many(run: Sequence[Write], statements: Statements, *, is_exact:
     if not sets:
         return statements.delete_many(sorted(write.key for write in run))
     if is_exact and sum(len(write.value) for write in sets) <= BYTES_AT_ONCE:
-        return statements.write(sorted(sets, key=lambda write: write.key))
+        return statements.write(sorted(sets, key=key_of))
     return None
-
-
-def has_happened(write: Write, rows: int) -> bool:
-    """Return whether a statement that found or changed so many rows did what it had to."""
-    if isinstance(write, Delete):
-        if not write.is_conditional:
-            return True
-        return rows == 0 if write.if_absent else rows > 0
-    return rows > 0
 
 
 def check_etag(write: Write) -> None:

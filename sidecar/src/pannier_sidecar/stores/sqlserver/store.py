@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
+from pannier_sidecar.network.sql_writes import has_happened
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import InvalidCursorError, StoreError
 from pannier_sidecar.state.preconditions import absent_or_changed
@@ -25,7 +26,7 @@ from .settings import read_settings
 from .statements import Statements
 from .tds.errors import ServerError
 from .transactions import Transaction
-from .writing import check_write, has_happened, statement_of, statement_of_many, taken_for_another
+from .writing import check_write, statement_of, statement_of_many, taken_for_another
 
 if TYPE_CHECKING:
     import ssl

@@ -1,17 +1,18 @@
-"""The statement of a write, and what its number of rows means."""
+"""The statement of a write, and which writes and keys the table takes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.network.sql_writes import key_of
 from pannier_sidecar.state.errors import KeyRefusedError
-from pannier_sidecar.state.requests import Delete, Set, Write
+from pannier_sidecar.state.requests import Set, Write
 
 from .layout import EXACT, version_of
 from .statements import MAX_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from .layout import Table
     from .statements import Statement, Statements
@@ -41,34 +42,6 @@ def statement_of_many(run: Sequence[Write], statements: Statements, table: Table
     if table.is_exact and sum(len(write.value) for write in sets) <= BYTES_AT_ONCE:
         return statements.write(sorted(sets, key=key_of))
     return None
-
-
-def has_happened(write: Write, rows: int) -> bool:
-    """Return whether a statement that found or changed so many rows did what it had to."""
-    if isinstance(write, Delete):
-        if not write.is_conditional:
-            return True
-        return rows == 0 if write.if_absent else rows > 0
-    return rows > 0
-
-
-def key_of(write: Write) -> str:
-    return write.key
-
-
-def parts(sets: Iterable[Set], table: Table) -> Iterator[list[Set]]:
-    """Cut writes into parts for one statement each: a statement must not write two keys that are one to the table."""
-    maximum = MAX_ROWS if table.is_exact else 1
-    part: list[Set] = []
-    size = 0
-    for write in sets:
-        size += len(write.value)
-        if part and (size > BYTES_AT_ONCE or len(part) == maximum):
-            yield part
-            part, size = [], len(write.value)
-        part.append(write)
-    if part:
-        yield part
 
 
 def taken_for_another(key: str, table: Table) -> KeyRefusedError:
