@@ -46,11 +46,6 @@ async def outcomes(calls: Iterable[Awaitable[Result]]) -> list[Result | BaseExce
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
-async def value_of(store: Store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
-
-
 async def written(store: Store, key: str, value: bytes = b'"before"') -> StoredValue:
     """Write a value and return how it is stored."""
     await store.set(Set(key, value))

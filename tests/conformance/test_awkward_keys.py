@@ -1,8 +1,9 @@
 """Any text is a key, and no two texts are one key."""
 
 import pytest
-from conformance.calls import all_keys, outcomes, read_all, value_in, value_of, write_all
+from conformance.calls import all_keys, outcomes, read_all, value_in, write_all
 from conformance.conftest import Keys
+from servers.reads import value_of
 
 from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.state.store import Feature, Store

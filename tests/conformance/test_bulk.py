@@ -1,9 +1,10 @@
 """Bulk reads answer in the order of the request; bulk writes run in order and independently."""
 
 import pytest
-from conformance.calls import REFUSED, agree, deletes, present, sets, value_of, write_all, written
+from conformance.calls import REFUSED, agree, deletes, present, sets, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Feature, Store

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from conformance.calls import value_of
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.bytes_in_flight import BytesInFlight, Unlimited
 from pannier_sidecar.state.changes import UNGIVEN, Append, Change, GetAndSet, Increment, Touch

@@ -4,9 +4,10 @@ import asyncio
 import random
 
 import pytest
-from conformance.calls import error_of, present, value_of, write_all, written
+from conformance.calls import error_of, present, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Delete, Get, Set

@@ -12,13 +12,13 @@ from conformance.calls import (
     send,
     send_each,
     sets,
-    value_of,
     ways_of,
     write_all,
     written,
 )
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.state.store import Feature, Store

@@ -4,9 +4,10 @@ import asyncio
 import time
 
 import pytest
-from conformance.calls import REFUSED, agree, all_keys, error_of, expiring, present, value_of, write_all, written
+from conformance.calls import REFUSED, agree, all_keys, error_of, expiring, present, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Feature, Store

@@ -1,9 +1,10 @@
 """A transaction happens completely and in order, or not at all."""
 
 import pytest
-from conformance.calls import REFUSED, error_of, present, value_of, written
+from conformance.calls import REFUSED, error_of, present, written
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store

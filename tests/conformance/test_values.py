@@ -14,12 +14,12 @@ from conformance.calls import (
     present,
     read_all,
     value_in,
-    value_of,
     write_all,
     written,
 )
 from conformance.conftest import Keys
 from servers.database import Database
+from servers.reads import value_of
 
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set

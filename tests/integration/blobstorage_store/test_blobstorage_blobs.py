@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from servers.blobstorage_server import BlobServer
+from servers.reads import value_of
 
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, NotSupportedError
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -15,11 +16,6 @@ async def put_as_dapr(server: BlobServer, name: str, value: bytes, **more: str) 
     client = Client(read_settings(server.settings))
     await client.put(name, value, {"x-ms-blob-type": "BlockBlob", **more})
     await client.close()
-
-
-async def value_of(store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
 
 
 async def test_version_v2_has_the_key_as_name_and_the_value_as_content(server: BlobServer, open_store) -> None:

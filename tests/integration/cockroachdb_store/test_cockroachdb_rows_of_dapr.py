@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from servers.postgresql_server import PostgreSQLServer
+from servers.reads import etag_of, value_of
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -34,17 +35,6 @@ INSERT INTO state (key, value, isbinary, etag, expiredate) VALUES
 async def store(server: PostgreSQLServer, open_store) -> Store:
     server.sql(OF_DAPR)
     return await open_store("v1")
-
-
-async def value_of(store: Store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
-
-
-async def etag_of(store: Store, key: str) -> str:
-    found = await store.get(Get(key))
-    assert found is not None
-    return found.etag
 
 
 async def test_rows_are_read_as_dapr_reads_them(store: Store) -> None:

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from servers.mysql_server import SCHEMA, MySQLServer
+from servers.reads import value_of
 
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
@@ -26,11 +27,6 @@ async def store(server: MySQLServer, open_store, caplog: pytest.LogCaptureFixtur
     assert "ALTER TABLE `dapr_state_store`.`state` MODIFY id VARCHAR(255)" in caplog.text
     assert "utf8mb4_nopad_bin" in caplog.text
     return store
-
-
-async def value_of(store: Store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
 
 
 async def error_of_bulk(store: Store, *writes: Write) -> StoreError | None:

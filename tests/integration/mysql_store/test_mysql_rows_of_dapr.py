@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from servers.mysql_server import SCHEMA, MySQLServer
+from servers.reads import value_of
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -53,11 +54,6 @@ async def store(server: MySQLServer, open_store) -> Store:
     """A store over tables of Dapr's, whose keys are compared without regard to case."""
     run(server, *OF_DAPR)
     return await open_store()
-
-
-async def value_of(store: Store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
 
 
 async def test_rows_are_read_as_dapr_reads_them(store: Store) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from servers.postgresql_server import PostgreSQLServer
+from servers.reads import etag_of, value_of
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.prefilter import Group
@@ -67,17 +68,6 @@ async def first(server: PostgreSQLServer, open_store) -> Store:
 async def second(server: PostgreSQLServer, open_store) -> Store:
     server.sql(V2)
     return await open_store("v2")
-
-
-async def value_of(store: Store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
-
-
-async def etag_of(store: Store, key: str) -> str:
-    found = await store.get(Get(key))
-    assert found is not None
-    return found.etag
 
 
 async def test_rows_of_version_1_are_read_as_dapr_reads_them(first: Store) -> None:

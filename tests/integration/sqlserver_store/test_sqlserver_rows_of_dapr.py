@@ -4,6 +4,7 @@ import time
 
 import pytest
 from servers.opened_store import OpenStore
+from servers.reads import value_of
 from servers.sqlserver_server import SQLServer, ran
 
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreRefusedError
@@ -60,11 +61,6 @@ async def store(server: SQLServer, database: str, version: str, open_store: Open
     """A store over tables of Dapr's."""
     await made_by_dapr(server, database, version)
     return await open_store(version)
-
-
-async def value_of(store: Store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
 
 
 async def test_rows_are_read_as_dapr_reads_them(store: Store, version: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import json
 from servers.eventually import LIMIT_S
+from servers.reads import value_of
 from servers.tablestorage_server import TableServer
 
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreRefusedError
@@ -24,11 +25,6 @@ async def put(server: TableServer, partition: str, row: str, **properties: Any) 
     body = json.encode({"PartitionKey": partition, "RowKey": row, **properties})
     assert await client.replace(EntityName(partition, row), body, None)
     await client.close()
-
-
-async def value_of(store, key: str) -> bytes | None:
-    found = await store.get(Get(key))
-    return None if found is None else found.value
 
 
 def stored(server: TableServer, key: str) -> Any:
