@@ -22,6 +22,7 @@ COMPLETED = (
     ("import lay", "import layotto"),
     ("help expo", "help export"),
     ("completion fi", "completion fish"),
+    ("state incr", "state increment"),
     ("check ord", "check orders.yaml"),
     ("import ord", "import orders.yaml"),
     ("import layotto ord", "import layotto orders.yaml"),

@@ -52,6 +52,13 @@ def integer(value: str) -> int:
     return int(value)
 
 
+def whole_number(value: str) -> int:
+    """Read a number of any size that 64 bits can have; the sidecar knows which are allowed."""
+    if not re.fullmatch(r"[+-]?\d{1,19}", value, re.ASCII):
+        raise ValueError("write a whole number")
+    return int(value)
+
+
 def positive(value: str) -> int:
     number = int(value) if re.fullmatch(r"\d{1,9}", value, re.ASCII) else 0
     if number < 1:
@@ -166,6 +173,10 @@ def output_format(value: str) -> str:
 
 def list_format(value: str) -> str:
     return _one_of(value, "table", "json", "yaml")
+
+
+def value_format(value: str) -> str:
+    return _one_of(value, "value", "json")
 
 
 def names(value: str) -> tuple[str, ...]:

@@ -276,3 +276,23 @@ STOP: Final = (
     Flag("app-id", read.names, "app_ids", "app to stop; may be given several times", ("a",), True, "NAME"),
     RUN_FILE,
 )
+SIDECAR: Final = (
+    Flag("store", setting="store", help="name of the state store (the default one)", placeholder="NAME"),
+    Flag("http-port", read.port, "http_port", "port of the sidecar (DAPR_HTTP_PORT, or 3500)", placeholder="PORT"),
+)
+"""The flags of verbs that call a sidecar."""
+ETAG: Final = Flag("etag", setting="etag", help="do it only if the value has this ETag", placeholder="ETAG")
+TTL: Final = Flag("ttl", read.whole_number, "ttl", "seconds until it expires, or -1 for never", placeholder="SECONDS")
+VALUE_FORMAT: Final = Flag(
+    "output", read.value_format, "output", "the value, or JSON with its ETag", ("o",), placeholder="value|json"
+)
+INCREMENT: Final = (
+    Flag("by", read.whole_number, "by", "what to add (1)", placeholder="N"),
+    Flag("initial", read.whole_number, "initial", "what an absent key counts as (0)", placeholder="N"),
+    Flag("floor", read.whole_number, "floor", "do not go below this number", placeholder="N"),
+    Flag("ceiling", read.whole_number, "ceiling", "do not go above this number", placeholder="N"),
+)
+MAX_LENGTH: Final = Flag(
+    "max-length", read.whole_number, "maxLength", "drop the first elements beyond this length", placeholder="N"
+)
+STATE: Final = (*SIDECAR, ETAG, TTL, VALUE_FORMAT, *INCREMENT, MAX_LENGTH)

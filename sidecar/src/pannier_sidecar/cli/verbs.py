@@ -39,6 +39,12 @@ def _stop(arguments: Sequence[str], environment: Environment) -> int:
     return stop(arguments, environment)
 
 
+def _state(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.state import state
+
+    return state(arguments, environment)
+
+
 def _check(arguments: Sequence[str], environment: Environment) -> int:
     from pannier_sidecar.cli.check import check
 
@@ -133,6 +139,32 @@ SIGTERM and can save its state; its sidecar ends after it. An app that takes lon
 Exits with 0 when all have ended, with 1 if one does not run.
 """,
         flags.STOP,
+    ),
+    Verb(
+        "state",
+        "state get|save|delete|list|increment|append|get-and-set|touch|exists [FLAGS] KEY [VALUE ...]",
+        "read and change state through a running sidecar",
+        _state,
+        """\
+  get KEY [--output json]           print the value, byte for byte; with --output json its ETag and expiry too
+  save KEY VALUE                    save a value: JSON, so a text is in quotes; - reads it from standard input
+  delete KEY                        delete a key
+  list [PREFIX]                     print the app's keys, one on each line; odd ones as JSON texts
+  increment KEY [--by N] [--initial N] [--floor N] [--ceiling N]
+                                    add to a number, and print the new one
+  append KEY VALUE ... [--max-length N]
+                                    add to a list, and print its length
+  get-and-set KEY VALUE             replace a value, and print the one before
+  touch KEY --ttl SECONDS           change only when a value expires
+  exists KEY                        print true or false; exits with 1 for false
+
+--store NAME chooses the store, --http-port PORT the sidecar on this machine; without it DAPR_HTTP_PORT does, or 3500.
+The token is read from DAPR_API_TOKEN. --etag makes a change depend on the ETag that a get has shown, --ttl says when a
+value expires. A number below zero is written after --: pannier state save -- balance -5.
+Exits with 0 when it is done, with 1 if the key is not there, or if the sidecar refuses or does not answer.
+""",
+        flags.STATE,
+        arguments=("get", "save", "delete", "list", "increment", "append", "get-and-set", "touch", "exists"),
     ),
     Verb(
         "check",

@@ -1,0 +1,92 @@
+"""One request to a sidecar on this machine, for the verbs that use its API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from msgspec import Struct
+
+DEFAULT_PORT: Final = 3500
+_TIMEOUT_S: Final = 120.0
+"""Longer than a sidecar takes with the timeouts that stores have by default."""
+
+
+class CallFailedError(Exception):
+    """The sidecar has not done what was asked; the text is one line for the user."""
+
+
+class Reply(Struct, frozen=True):
+    """The answer to a request that succeeded."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    """The names are in lower case."""
+
+
+class SidecarClient:
+    """Requests to the HTTP API of one sidecar, each on a connection of its own."""
+
+    def __init__(self, port: int, token: str | None):
+        """`token` is sent as `dapr-api-token`, and is part of no message."""
+        self._port = port
+        self._token = token
+
+    def call(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None, **headers: str
+    ) -> Reply:
+        """Make a request once and return the answer. Raises CallFailedError for every status but 2xx.
+
+        Names of `headers` are written with `_` for `-`; an empty header is left out.
+        """
+        target = f"{path}?{urlencode(query)}" if query else path
+        sent = {name.replace("_", "-"): _latin(name, value) for name, value in headers.items() if value}
+        if self._token:
+            sent["dapr-api-token"] = _latin("dapr-api-token", self._token)
+        reply = self._exchange(method, target, body, sent)
+        if not 200 <= reply.status < 300:
+            raise CallFailedError(_why(reply))
+        return reply
+
+    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
+        try:
+            try:
+                connection.connect()
+            except OSError:
+                advice = "start one with 'pannier run', or pass its --http-port"
+                raise CallFailedError(f"no sidecar answers at 127.0.0.1:{self._port}; {advice}") from None
+            connection.request(method, target, body, dict(headers))
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()})
+        except (OSError, HTTPException):
+            done = "" if method == "GET" else "; it may have been done: look before you repeat it"
+            raise CallFailedError(f"the answer of the sidecar at 127.0.0.1:{self._port} was lost{done}") from None
+        finally:
+            connection.close()
+
+
+def path_of(root: str, *parts: str | None) -> str:
+    """Return a path below `root` with the parts that are not None, each quoted as one segment."""
+    return "/".join([root, *(quote(part, safe="") for part in parts if part is not None)])
+
+
+def _latin(name: str, value: str) -> str:
+    """Return a header's value if it can be sent. Raises CallFailedError, which does not show it."""
+    if not value.isprintable() or not value.isascii():
+        raise CallFailedError(f"the {name} has characters that no header can have")
+    return value
+
+
+def _why(reply: Reply) -> str:
+    if reply.status == 401:
+        return "the sidecar wants its API token: set DAPR_API_TOKEN in the environment"
+    try:
+        body = json.loads(reply.body)
+        return f"{body['message']} ({body['errorCode']})"
+    except (ValueError, TypeError, KeyError):
+        return f"the server answers with status {reply.status} and no reason; is it a sidecar?"
