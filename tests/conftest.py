@@ -38,8 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--at-length", action="store_true", help="run tests/hostile in its long form")
     parser.addoption(
         "--promises",
-        choices=("write", "check"),
-        help="write docs/promises.md from what tests/hostile has proved, or check that it has just these rows",
+        choices=("write", "add", "check"),
+        help="write docs/promises.md from what tests/hostile proved, add the rows that it lacks, or check it",
     )
 
 

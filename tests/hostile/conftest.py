@@ -48,8 +48,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if what == "write":
         promises.write(proved)
-    elif not promises.is_current(promises.PAGE.read_text(), proved):
+    elif what == "add":
+        promises.add(proved)
+    elif faults := promises.faults_of(promises.PAGE.read_text(), proved):
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            reporter.write_line(promises.ADVICE, red=True)
+            for line in [promises.ADVICE, *faults]:
+                reporter.write_line(line.rstrip(), red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -8,7 +8,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "promises.md"
 START, END = "<!-- promises: written by `make hostile` -->\n", "<!-- end of promises -->\n"
-ADVICE = "docs/promises.md does not have the rows that tests/hostile proves: run 'make hostile'"
+ADVICE = "docs/promises.md is not what tests/hostile proves: run these tests with --promises=add, or 'make hostile'"
 HEADER = "| Promised | On | Fault | Times | Counted | Test |\n| --- | --- | --- | --- | --- | --- |\n"
 
 
@@ -47,22 +47,36 @@ def _row(line: str) -> Row:
 
 def merged(page: str, proved: Iterable[Row]) -> str:
     """Return the page with the rows of this run; rows of tests that did not run stay as long as their file exists."""
-    rows = {row.identity: row for row in read(page)}
     ran = {row.test for row in proved}
-    kept = {key: row for key, row in rows.items() if row.test not in ran and _exists(row)}
+    return _of([row for row in read(page) if row.test not in ran], proved, page)
+
+
+def completed(page: str, proved: Iterable[Row]) -> str:
+    """Return the page with those rows of this run that it lacks; all others stay as they are, also those of other
+    stores that the same tests prove, as long as their file exists.
+    """
+    rows = read(page)
+    stated = {row.identity for row in rows}
+    return _of(rows, [row for row in proved if row.identity not in stated], page)
+
+
+def _of(rows: Iterable[Row], proved: Iterable[Row], page: str) -> str:
+    """Return the page with these rows and those that this run proved."""
+    kept = {row.identity: row for row in rows if _exists(row)}
     kept |= {row.identity: row for row in proved}
     lines = [row.line() for row in sorted(kept.values(), key=lambda row: (row.test, row.on, row.promised, row.fault))]
     before, _, rest = page.partition(START)
     return before + START + HEADER + "".join(lines) + END + rest.partition(END)[2]
 
 
-def is_current(page: str, proved: Iterable[Row]) -> bool:
-    """Return whether the page has every row that this run's tests proved, except for counts, and none of deleted tests.
-    It may have more rows: some faults are made only in the long form.
+def faults_of(page: str, proved: Iterable[Row]) -> list[str]:
+    """Return what is wrong with the page, a line each: rows that this run's tests proved and it lacks, except for
+    counts, and rows of deleted tests. It may have more rows: some faults are made only in the long form.
     """
     rows = read(page)
     stated = {row.identity for row in rows}
-    return stated >= {row.identity for row in proved} and all(_exists(row) for row in rows)
+    missing = [f"missing: {row.line()}" for row in proved if row.identity not in stated]
+    return missing + [f"of a deleted test: {row.line()}" for row in rows if not _exists(row)]
 
 
 def _exists(row: Row) -> bool:
@@ -72,3 +86,8 @@ def _exists(row: Row) -> bool:
 def write(proved: Iterable[Row]) -> None:
     """Write the page again."""
     PAGE.write_text(merged(PAGE.read_text(), list(proved)))
+
+
+def add(proved: Iterable[Row]) -> None:
+    """Write the rows that the page lacks."""
+    PAGE.write_text(completed(PAGE.read_text(), list(proved)))
