@@ -7,7 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from servers.database import Database
 
-CAPABILITIES = ("ETags", "transactions", "TTL", "listing keys")
+from pannier_sidecar.state.feeds import ChangesBy
+
+CHANGES = "changes"
+"""The topic whose column says how changes become known: push, poll or none."""
+CAPABILITIES = ("ETags", "transactions", "TTL", "listing keys", CHANGES)
 """Topics that have their own column."""
 THE_REST = "the rest"
 """Values, keys, bulk calls, concurrency, opening and closing, random sequences of calls."""
@@ -39,8 +43,10 @@ class Matrix:
         yield self.versions[database.name] + BEHAVES_LIKE[database.made_by]
         for topic in (*CAPABILITIES, THE_REST):
             cell = _cell(self._outcomes[database.name][topic])
+            if topic == CHANGES and cell != FAILED:
+                cell = (database.changes_by if cell == PROVED else ChangesBy.NONE).value
             remark = database.remarks.get(topic)
-            yield f"{cell}, {remark}" if remark and cell == PROVED else cell
+            yield f"{cell}, {remark}" if remark and cell not in (FAILED, NOT_CLAIMED) else cell
 
 
 def _cell(outcomes: set[str]) -> str:

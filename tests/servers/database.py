@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from pannier_crds.catalogue import ComponentType, component_type, read_settings
 from pannier_crds.pluggable import pluggable_type
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.store import Feature
 from pannier_sidecar.stores import registry
 
@@ -115,6 +116,8 @@ class Database:
     """For topics of the suite, the bounds within which the store supports them, such as `in one partition`."""
     model_runs: int = 20
     """Number of random sequences of calls."""
+    reports_by: ChangesBy | None = None
+    """How changes become known with this server's set-up; None: as the store says of itself."""
 
     def __str__(self) -> str:
         return self.name
@@ -130,6 +133,12 @@ class Database:
         found, problems = read_settings(self.kind_with(settings), texts)
         assert not problems, problems
         return found
+
+    @property
+    def changes_by(self) -> ChangesBy:
+        """How changes of keys become known."""
+        changes_by: ChangesBy = self.store_class.changes_by if self.reports_by is None else self.reports_by
+        return changes_by
 
     @property
     def store_class(self) -> Any:

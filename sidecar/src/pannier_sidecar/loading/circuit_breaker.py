@@ -18,6 +18,7 @@ from pannier_sidecar.state.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pannier_sidecar.state.feeds import Feed
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import KeyPage, StoredValue
 
@@ -112,6 +113,8 @@ class _Unreachable(Store):
         self.features = store.features  # type: ignore[misc]  # of a class elsewhere
         self.max_key_bytes = store.max_key_bytes
         self.max_transaction = store.max_transaction
+        self.changes_by = store.changes_by
+        self.feed_lag_s = store.feed_lag_s
         self._why = f"{why}; it is tried again in the background"
 
     def _refuse(self) -> NoReturn:
@@ -140,3 +143,7 @@ class _Unreachable(Store):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         self._refuse()
+
+    async def feed(self, prefix: str, since: str | None = None) -> Feed:
+        self._refuse()
+        yield []

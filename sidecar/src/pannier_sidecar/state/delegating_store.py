@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .store import Store
+
+if TYPE_CHECKING:
+    from .feeds import ChangesBy, ETagPage, Feed
 
 
 class DelegatingStore(Store):
@@ -14,6 +19,20 @@ class DelegatingStore(Store):
         self.max_key_bytes = inner.max_key_bytes
         self.max_transaction = inner.max_transaction
         self.inner = inner
+
+    @property
+    def changes_by(self) -> ChangesBy:  # type: ignore[override]  # opening the inner store may change it
+        return self.inner.changes_by
+
+    @property
+    def feed_lag_s(self) -> float:  # type: ignore[override]  # as above
+        return self.inner.feed_lag_s
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        return await self.inner.etags(prefix, limit, cursor)
+
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        return self.inner.feed(prefix, since)
 
     async def open(self) -> None:
         await self.inner.open()

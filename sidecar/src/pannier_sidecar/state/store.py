@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
 from pannier_crds.secret import Secret
 
-from .errors import PartlyUnavailableError, StoreError
+from .errors import NotSupportedError, PartlyUnavailableError, StoreError
+from .feeds import ChangesBy, ETagPage, Feed, KeyETag
 from .requests import Delete, Get, Set, Write
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ class Store(ABC):
     """Longest stored key in bytes of UTF-8, prefix included."""
     max_transaction: int | None = None
     """Maximum number of operations in a transaction; None: the store has no limit."""
+    changes_by: ChangesBy = ChangesBy.NONE
+    """How changes of its keys become known; `open` may find out that the server's set-up permits less."""
+    feed_lag_s: float = 1.0
+    """Maximum of seconds between two `Alive` of its feed while the database answers."""
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take typed settings by the catalogue's canonical names, durations in seconds; connect to nothing yet.
@@ -188,6 +193,38 @@ class Store(ABC):
         the last one.
         """
         return await self.keys(prefix, limit, cursor)
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        """Return a page as `keys` does, with the ETag of each key, as the last write has left it.
+
+        Databases that can list ETags without values override this. Called only on stores with Feature.KEYS_LIKE.
+        """
+        page = await self.keys(prefix, min(limit, _READ_TOGETHER), cursor)
+        found = await self.bulk_get([Get(key, strong=True) for key in page.keys])
+        entries = []
+        for key, entry in zip(page.keys, found, strict=True):
+            if isinstance(entry, StoreError):
+                raise entry
+            if entry is not None:
+                entries.append(KeyETag(key, entry.etag))
+        return ETagPage(entries, page.cursor)
+
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        """Return a feed of the changes of stored keys with the prefix; it begins with the first batch that is taken.
+
+        `since` is a position of an earlier feed of this store or of another one over the same database. `feeds.py` has
+        the promises. Called only on stores whose `changes_by` is PUSH; the others are polled (`polling.py`).
+        """
+        return _no_feed()
+
+
+_READ_TOGETHER: Final = 100
+"""Values that are read together where only their ETags are needed."""
+
+
+async def _no_feed() -> Feed:
+    raise NotSupportedError("the store does not report changes")
+    yield []
 
 
 async def raised(error: Exception) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.preconditions import mismatch
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import Feed
+    from pannier_sidecar.state.local_feeds import LocalFeeds
     from pannier_sidecar.state.store import Completion
 
 STORES = {"state.in-memory": "InMemoryStore"}
@@ -34,6 +37,7 @@ class InMemoryStore(Store):
     """A dict. No method awaits anything between reading and writing, so each call is atomic."""
 
     features = frozenset(Feature)
+    changes_by = ChangesBy.PUSH
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings, of which there are none."""
@@ -45,6 +49,8 @@ class InMemoryStore(Store):
         # survive clients that put them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._is_open = False
+        self._feeds: LocalFeeds | None = None
+        """Made for the first feed."""
 
     async def _open(self, resources: AsyncExitStack) -> None:
         self._is_open = True
@@ -55,6 +61,9 @@ class InMemoryStore(Store):
         self._expiry.clear()
         self._values.clear()
         self._names = _Names()
+        if self._feeds is not None:
+            self._feeds.close()
+            self._feeds = None
 
     async def ping(self) -> None:
         self._check_open()
@@ -114,6 +123,15 @@ class InMemoryStore(Store):
             names.append(name)
         return KeyPage(names, None)
 
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        if self._feeds is None:
+            from pannier_sidecar.state.local_feeds import LocalFeeds  # most stores are never watched
+
+            self._feeds = LocalFeeds()
+            if not self._is_open:
+                self._feeds.close()
+        return self._feeds.follow(prefix, since, self.feed_lag_s)
+
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreUnavailableError("the in-memory store is not open")
@@ -157,11 +175,16 @@ class InMemoryStore(Store):
         else:
             self._expiry.remember(key, write.ttl)
             expires_at = round(time() + write.ttl)
-        self._values[key] = StoredValue(write.value, str(next(self._etags)), expires_at)
+        etag = str(next(self._etags))
+        self._values[key] = StoredValue(write.value, etag, expires_at)
+        if self._feeds is not None:
+            self._feeds.report(key, etag)
 
     def _drop(self, key: str) -> None:
-        self._values.pop(key, None)
+        dropped = self._values.pop(key, None)
         self._expiry.forget(key)
+        if self._feeds is not None and dropped is not None:
+            self._feeds.report(key, None)
 
 
 class _Expiry:

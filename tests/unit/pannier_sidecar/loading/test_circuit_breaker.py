@@ -115,6 +115,8 @@ async def test_calls_of_an_unreachable_store_are_not_sent_while_one_probe_at_a_t
     assert all(item.error for item in items)
     assert watched.store.calls == calls
     assert watched.store.most_probing == 1
+    with pytest.raises(StoreUnavailableError, match="the server is away"):
+        await anext(watched.served.store.feed(""))
     watched.store.is_away = False
     await watched.until(is_open=False)
     assert await watched.gets() == ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Completion, Feature, KeyPage, Setting, Store, StoredValue
 
@@ -32,6 +33,7 @@ class SQLiteStore(Store):
     """State in one SQLite file, which other processes, Dapr's sidecar among them, may use at the same time."""
 
     features = frozenset(Feature)
+    changes_by = ChangesBy.POLL
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
