@@ -343,6 +343,14 @@ def test_traces_go_where_the_configuration_says_and_elsewhere_after_a_change(pla
 
         pannier.until(reaches_the_collector)
         assert otel.paths[0] == "/v1/traces"
+        assert "third-key" not in pannier.out + pannier.err
+        reconfigure(place, pannier, tracing={"samplingRate": "1", "stdout": True})
+
+        def is_logged() -> bool:
+            assert pannier.call(f"{STATE}/third-key")[0] == 204
+            return f"[{STATE}/third-key] Trace: " in pannier.out + pannier.err
+
+        pannier.until(is_logged)
         reconfigure(place, pannier, tracing={"samplingRate": "0", "otel": collector})
         context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         # Without spans the caller's own context comes back.
@@ -379,20 +387,47 @@ def traceparent(pannier: Pannier, context: str) -> str | None:
         return connection.getresponse().getheader("traceparent")
 
 
+def page_of(pannier: Pannier) -> str:
+    with closing(http.client.HTTPConnection("127.0.0.1", pannier.metrics_port(), timeout=PATIENCE)) as connection:
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+
+
+COUNTED = 'dapr_http_server_request_count{app_id="shop",method="GET",path="%s",status="204"} %d\n'
+
+
 def test_labels_of_metrics_change_while_calls_are_counted(place: Place) -> None:
     place.configure(metrics={"latencyDistributionBuckets": [1000, 2000]})
     pannier = place.start()
     assert pannier.call(f"{STATE}/k")[0] == 204
-
-    def page() -> str:
-        with closing(http.client.HTTPConnection("127.0.0.1", pannier.metrics_port(), timeout=PATIENCE)) as connection:
-            connection.request("GET", "/")
-            return connection.getresponse().read().decode()
-
-    assert f'path="{STATE}",status="204",le="2000"' in page() and 'le="500"' not in page()
+    page = page_of(pannier)
+    assert f'path="{STATE}",status="204",le="2000"' in page and 'le="500"' not in page
     reconfigure(place, pannier, metrics={"http": {"increasedCardinality": False}})
-    pannier.until(lambda: STATE not in page())  # a page may be a tenth of a second old
-    assert 'dapr_http_server_request_count{app_id="shop",method="GET",status="204"} 1' in page()
+    pannier.until(lambda: STATE not in page_of(pannier))  # a page may be a tenth of a second old
+    assert COUNTED % ("", 1) in page_of(pannier)
+
+
+def test_patterns_of_paths_are_labels_of_what_is_counted_from_then_on(place: Place) -> None:
+    place.configure()
+    pannier = place.start()
+    keys, total = f"{STATE.replace('statestore', '{store}')}/{{key}}", f"{STATE}/total"
+    with closing(http.client.HTTPConnection("127.0.0.1", pannier.port(), timeout=PATIENCE)) as connection:
+
+        def get(*names: str) -> None:
+            for name in names:
+                connection.request("GET", f"{STATE}/{name}")
+                assert connection.getresponse().read() == b""
+
+        get("a", "b", "total")  # from the second on, they take the fast path
+        reconfigure(place, pannier, metrics={"http": {"pathMatching": [keys]}})
+        get("c", "d", "total")
+        reconfigure(place, pannier, metrics={"http": {"pathMatching": [keys, total]}})
+        get("e", "total", "total")
+        wanted = [COUNTED % (STATE, 3), COUNTED % (keys, 4), COUNTED % (total, 2)]
+        pannier.until(lambda: all(line in page_of(pannier) for line in wanted))
+        reconfigure(place, pannier, metrics={"http": {"pathMatching": [total], "increasedCardinality": False}})
+        pannier.until(lambda: COUNTED % ("", 7) in page_of(pannier))
+    assert COUNTED % (total, 2) in page_of(pannier)
 
 
 def test_metrics_may_be_switched_off(place: Place) -> None:

@@ -91,7 +91,7 @@ class Configuration:
             namespace=identity.text("namespace") or None,
             api=read_api_lists(spec.part("api"), remarks),
             metrics=read_metrics(spec, remarks),
-            tracing=read_tracing(spec.part("tracing"), remarks),
+            tracing=read_tracing(spec.part("tracing")),
             api_logging=_read_logging(spec.part("logging")),
             secret_scopes=read_secret_scopes(spec.part("secrets")),
             denied_components=_read_denied(spec.part("components")),

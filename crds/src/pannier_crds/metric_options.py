@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.problems import one_line, quoted, warning
+from pannier_crds.path_patterns import PathPattern, read_path_patterns
+from pannier_crds.problems import one_line, quoted
 from pannier_crds.structure import Part, kind_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class MetricOptions:
     """`http.increasedCardinality`."""
     has_method_label: bool | None = None
     """The opposite of `http.excludeVerbs`."""
+    path_patterns: tuple[PathPattern, ...] = ()
+    """`http.pathMatching`: paths that match one have it in the label `path`, whatever `has_path_label` says."""
     rules: tuple[LabelRule, ...] = ()
     buckets_ms: tuple[int, ...] = ()
     """Upper bounds of the latency histograms in milliseconds, ascending; empty: Dapr's own."""
@@ -61,14 +64,12 @@ def read_metrics(spec: Part, remarks: list[Problem]) -> MetricOptions:
 
     http = given_in("http").part("http")
     http.refuse_misspelt(_HTTP_KEYS)
-    if http.content.get("pathMatching"):
-        message = "has no effect: the label 'path' names the API and the store, and no keys"
-        remarks.append(warning(http.path_of("pathMatching"), message))
     excludes_verbs = _flag(http, "excludeVerbs")
     return MetricOptions(
         _flag(given_in("enabled"), "enabled"),
         _flag(http, "increasedCardinality"),
         None if excludes_verbs is None else not excludes_verbs,
+        read_path_patterns(http, remarks),
         tuple(_rules(given_in("rules"))),
         _buckets(given_in("latencyDistributionBuckets")),
         _flag(given_in("recordErrorCodes"), "recordErrorCodes"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from pannier_crds.component import read_secret_key_ref
-from pannier_crds.problems import quoted, warning
+from pannier_crds.problems import quoted
 from pannier_crds.secret import Secret
 from pannier_crds.structure import kind_of, scalar_text
 from pannier_crds.values import parse_duration
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_crds.component import SecretKeyRef
-    from pannier_crds.problems import Problem
     from pannier_crds.structure import Part
 
 DEFAULT_SAMPLING_RATE: Final = 0.0001
@@ -66,20 +65,25 @@ class TracingOptions:
     otel: Otel | None = None
     zipkin: str = ""
     """The URL to which Zipkin's spans are posted; empty: none."""
+    logs_spans: bool = False
+    """`stdout`: whether the log has a line for each span."""
+
+    @property
+    def names_exporter(self) -> bool:
+        """Whether spans go anywhere, apart from what the environment says."""
+        return self.otel is not None or bool(self.zipkin) or self.logs_spans
 
 
-def read_tracing(part: Part, remarks: list[Problem]) -> TracingOptions:
-    """Read `spec.tracing`; fields without effect are added to `remarks`."""
+def read_tracing(part: Part) -> TracingOptions:
+    """Read `spec.tracing`."""
     part.refuse_misspelt(_TRACING_KEYS)
-    if part.content.get("stdout") and part.boolean("stdout"):
-        remarks.append(warning(part.path_of("stdout"), "has no effect, because spans are not printed"))
     zipkin = part.part("zipkin")
     zipkin.refuse_misspelt(("endpointAddress",))
     url = (zipkin.text("endpointAddress") or "").strip()
     if url and not _ZIPKIN.fullmatch(url):
         advice = "write it as http://HOST:9411/api/v2/spans"
         zipkin.refuse("endpointAddress", "is not the URL of a Zipkin server", advice)
-    return TracingOptions(_sampling_rate(part), _read_otel(part.part("otel")), url)
+    return TracingOptions(_sampling_rate(part), _read_otel(part.part("otel")), url, part.boolean("stdout"))
 
 
 def _sampling_rate(part: Part) -> float | None:

@@ -206,9 +206,11 @@ class Sidecar:
         """Put a Configuration into effect, as far as that is possible while calls are served."""
         self._front_ends.configure(now)
         if self._metrics is not None:
-            from pannier_sidecar.observing.relabelling import labels_of  # few sidecars have a Configuration
+            # Imported here because few sidecars have a Configuration.
+            from pannier_sidecar.observing.relabelling import labels_of, path_labels_of
 
             self._metrics.relabelling = labels_of(now.metrics)
+            self._metrics.path_labels = path_labels_of(now.metrics)
         self._runtime.secrets.scopes = now.secret_scopes
         self._runtime.enabled_features = now.enabled_features
         if before is None or before.denied_components != now.denied_components:

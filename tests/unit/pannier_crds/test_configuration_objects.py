@@ -11,6 +11,7 @@ from pannier_crds.api_lists import Api
 from pannier_crds.component import Component
 from pannier_crds.configuration import ApiLogging, Configuration, merged
 from pannier_crds.manifests import read_documents
+from pannier_crds.path_patterns import MAX_SEGMENTS, PathPattern
 from pannier_crds.problems import InvalidManifestError
 from pannier_crds.secret import Secret
 from pannier_crds.tracing_options import Header, Otel
@@ -79,12 +80,14 @@ def test_dapr_s_own_example_is_read():
     assert read.tracing.sampling_rate == 1.0
     headers = (Header("api-key", Secret("letmein")), Header("x-b", Secret("2")))
     assert read.tracing.otel == Otel("otel.example.com:4317", "grpc", False, headers, 2.0)
+    assert read.tracing.logs_spans
     assert read.tracing.zipkin == "http://zipkin.default.svc.cluster.local:9411/api/v2/spans"
     (listed,) = read_documents(PUBLISHED.replace('"api-key=letmein, x-b=2"', '["api-key=letmein", "x-b=2"]'))
     assert listed.read_configuration().tracing.otel.headers == headers
     metrics = read.metrics
     assert (metrics.is_enabled, metrics.records_error_codes, metrics.buckets_ms) == (True, True, (1, 10, 100))
     assert (metrics.has_path_label, metrics.has_method_label) == (False, False)
+    assert metrics.path_patterns == (PathPattern("/orders", ("orders",), False),)
     (rule,) = metrics.rules
     assert (rule.metric, rule.label, rule.pattern.pattern, rule.replacement) == (
         *("dapr_runtime_service_invocation_req_sent_total", "method"),
@@ -97,9 +100,9 @@ def test_dapr_s_own_example_is_read():
     assert {
         "spec.accessControl",
         "spec.httpPipeline",
-        "spec.tracing.stdout",
         "spec.metrics.http.pathMatching",
     } <= fields
+    assert "spec.tracing.stdout" not in fields
 
 
 def test_an_empty_one_changes_nothing():
@@ -233,6 +236,21 @@ def test_denied_components(denied, component, is_denied):
         ({"tracing": {"otel": {"timeout": "soon"}}}, "spec.tracing.otel.timeout", "write milliseconds"),
         ({"metrics": {"latencyDistributionBuckets": [5, 1]}}, "spec.metrics.latencyDistributionBuckets", "ascending"),
         ({"metrics": {"latencyDistributionBuckets": 5}}, "spec.metrics.latencyDistributionBuckets", "should be a list"),
+        *(
+            (
+                {"metrics": {"http": {"pathMatching": ["/", pattern]}}},
+                "spec.metrics.http.pathMatching[1]",
+                "each name once",
+            )
+            for pattern in (
+                *("/a{x}", "/{x}a", "/{}", "/{1}", "/{x", "/{x}/{x}", "/{x}/{x...}", "/{x...}/a", "/{$}/a", "GET /a"),
+                "/a" * (MAX_SEGMENTS + 1),
+            )
+        ),
+        ({"metric": {"http": {"pathMatching": "/a"}}}, "spec.metric.http.pathMatching", "should be a list"),
+        ({"metric": {"http": {"pathMatching": ["/a"] * 1001}}}, "spec.metric.http.pathMatching", "1000 patterns"),
+        ({"metric": {"http": {"pathMatching": ["a" * 20_001]}}}, "spec.metric.http.pathMatching", "20000 characters"),
+        ({"tracing": {"stdout": "true"}}, "spec.tracing.stdout", "without quotes"),
         (
             {"metric": {"rules": [{"name": "m", "labels": [{"name": "l", "regex": {"x": "("}}]}]}},
             *("spec.metric.rules[0].labels[0].regex.x", "is not a regular expression"),
@@ -259,6 +277,22 @@ def test_a_later_object_overrides_field_by_field_and_replaces_lists():
     assert read.enabled_features == ["b"]
     metric = manifest(metric={"enabled": True}, metrics={"enabled": False})
     assert Configuration.from_manifest(metric).metrics.is_enabled is False
+
+
+def test_patterns_of_paths_that_are_not_served_are_named_once():
+    served = [
+        "/",
+        "/{x...}",
+        "/{api}/state",
+        "v1.0/",
+        "//v1.0-alpha1/state/{store}/{key}",
+        "/v1.0/secrets/",
+        "/v1.0/{a}",
+    ]
+    assert not made(metrics={"http": {"pathMatching": served}}).remarks
+    others = ["/v1.0/invoke/{app}/method/orders", "/orders"]
+    (remark,) = made(metrics={"http": {"pathMatching": [*served, *others]}}).remarks
+    assert str(remark).count("not served here, such as '/v1.0/invoke/{app}/method/orders'") == 1
 
 
 def patterns(count: int, pattern: str) -> dict[str, Any]:

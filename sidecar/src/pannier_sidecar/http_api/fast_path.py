@@ -113,12 +113,12 @@ class FastPath:
         self,
         api: HttpApi,
         may_pass: Callable[[Call], bool],
-        counter: Callable[[bytes, bytes], Count],
+        counter: Callable[[bytes, bytes], Count | None],
         traced: Trace,
         max_body: int,
     ):
-        """`may_pass` judges the host and origin that a request names; `counter` counts calls of a method and path;
-        `traced` returns the answer with the trace context.
+        """`may_pass` judges the host and origin that a request names; `counter` returns what counts calls of a method
+        and a path with whatever key, None if the keys matter; `traced` returns the answer with the trace context.
         """
         self.traced = traced
         self._api = api
@@ -230,7 +230,10 @@ class FastPath:
             return None
         store = found[1][0]
         self._service.directory.find(store)  # raises if there is no such store, so that no route is kept
-        route = self._routes[beginning] = Route(operation[0], store, operation[1], self._counter(method, path))
+        count = self._counter(method, path)
+        if count is None:
+            return None
+        route = self._routes[beginning] = Route(operation[0], store, operation[1], count)
         return route
 
     def _begin_get(self, call: FastCall, store: str | None, key: bytes, body: bytes) -> bool:

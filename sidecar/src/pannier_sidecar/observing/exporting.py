@@ -6,23 +6,24 @@ Imported only where spans are exported. An exporter runs in a thread of its own,
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState, set_span_in_context
 
 from pannier_crds.secret import reveal
 from pannier_crds.tracing_options import DEFAULT_SAMPLING_RATE, TracingOptions
 from pannier_sidecar.observing.traceparent import MAX_STATE_CHARS, TraceParent, parse
-from pannier_sidecar.observing.tracing import Span, Tracer
+from pannier_sidecar.observing.tracing import Span, Tracer, asks_for_export
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from pannier_crds.tracing_options import Header, Otel
@@ -61,6 +62,23 @@ class ExportingTracer(Tracer):
         self._provider.shutdown()
 
 
+class LogExporter(SpanExporter):
+    """Writes a line of the log for each span, in Dapr's words."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            context = span.get_span_context()
+            assert context is not None
+            parent = 0 if span.parent is None else span.parent.span_id
+            ids = f"{context.trace_id:032x} Span: {parent:016x}/{context.span_id:016x}"
+            log.info("[%s] Trace: %s Time: [%s -> %s]", span.name, ids, _shown(span.start_time), _shown(span.end_time))
+        return SpanExportResult.SUCCESS
+
+
+def _shown(nanoseconds: int | None) -> str:
+    return datetime.fromtimestamp((nanoseconds or 0) / 1e9, UTC).isoformat(" ", "microseconds")
+
+
 def _sampler(options: TracingOptions | None) -> Sampler | None:
     """Return the sampler; None for the one that OTEL_TRACES_SAMPLER names, if a Configuration says nothing of traces.
 
@@ -70,11 +88,13 @@ def _sampler(options: TracingOptions | None) -> Sampler | None:
         return None
     rate = options.sampling_rate
     if rate is None:
-        rate = DEFAULT_SAMPLING_RATE if options.otel is not None or options.zipkin else 1.0
+        rate = DEFAULT_SAMPLING_RATE if options.names_exporter else 1.0
     return ParentBased(TraceIdRatioBased(rate))
 
 
 def _exporters(service_name: str, environment: Mapping[str, str], options: TracingOptions) -> Iterator[SpanExporter]:
+    if options.logs_spans:
+        yield LogExporter()
     if options.zipkin:
         from pannier_sidecar.observing.zipkin import ZipkinExporter
 
@@ -85,7 +105,7 @@ def _exporters(service_name: str, environment: Mapping[str, str], options: Traci
             if options.otel.protocol == "grpc"
             else _over_http(options.otel, environment)
         )
-    elif not options.zipkin:
+    elif not options.zipkin and asks_for_export(environment):
         protocol = next(filter(None, map(environment.get, _PROTOCOLS)), "")
         if protocol.strip().lower() == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pannier_sidecar.observing.exposition import Relabelling
+    from pannier_sidecar.observing.path_labels import PathLabels
     from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics, StoreMetrics
 
 _OTHER_PATH: Final = "other"
@@ -53,7 +54,7 @@ UNKNOWN_STORE: Final = "/v1.0/state/{store}"
 """Dapr's label for the path of a state call is `/v1.0/state/<store>`. Calls to stores that do not exist share this one.
 """
 _KNOWN_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS"))
-_OTHER_METHOD: Final = b"OTHER"
+_OTHER_METHOD: Final = b"UNKNOWN"
 
 
 def _category_of(code: str) -> str:
@@ -80,6 +81,8 @@ class Metrics:
         self._bounds = tuple(bound / 1000 for bound in bounds_ms)
         self.relabelling: Relabelling | None = None
         """Changes the labels of the page, as a Configuration says."""
+        self.path_labels: PathLabels | None = None
+        """Gives paths another label from now on, as a Configuration says."""
         self._app_id = app_id
         self._namespace = namespace or ""
         self._version = version
@@ -117,10 +120,11 @@ class Metrics:
         observe(self._histogram_of_requests(method, path, status), self._bounds, seconds)
 
     def _histogram_of_requests(self, method: bytes, path: bytes, status: int) -> Histogram:
-        if path.startswith(b"/v1.0/state/"):
+        label = None if self.path_labels is None else self.path_labels.find(path)
+        if label is None and path.startswith(b"/v1.0/state/"):
             end = path.find(b"/", 12)
             label = self._paths.get(path[12:end] if end > 0 else path[12:], UNKNOWN_STORE)
-        else:
+        elif label is None:
             label = _label(path)
         slot = (method, label, status)
         histogram = self._requests.get(slot)
@@ -129,10 +133,12 @@ class Metrics:
             histogram = self._requests.setdefault(slot, new_histogram(len(self._bounds)))
         return histogram
 
-    def request_counter(self, method: bytes, path: bytes) -> Callable[[int, float], None]:
-        """Return a function that records requests of one method and path faster than `request_ended`. It takes status
-        and seconds.
+    def request_counter(self, method: bytes, path: bytes) -> Callable[[int, float], None] | None:
+        """Return a function that records requests of one method, and of paths that differ from this one in their key
+        alone, faster than `request_ended`. It takes status and seconds. None if the key may change the label.
         """
+        if self.path_labels is not None and self.path_labels.depends_on_key(path):
+            return None
         return _counter(lambda status: self._histogram_of_requests(method, path, status), self._bounds)
 
     def rpc_ended(self, method: str, status: str, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Changes metrics as a Configuration says: fewer labels, other values of labels. Imported only with a Configuration."""
+"""Changes metrics as a Configuration says: other values of labels, or none. Imported only with a Configuration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from pannier_crds.metric_options import LabelRule, MetricOptions
     from pannier_sidecar.observing.exposition import Histogram, Labels
+    from pannier_sidecar.observing.path_labels import PathLabels
 
 _OF_HTTP: Final = "dapr_http_server_"
 _RESPONSES: Final = "dapr_http_server_response_count"
@@ -24,9 +25,10 @@ class ConfiguredLabels:
         self._omitted = {_RESPONSES} if options.has_path_label is False else set()
         if options.records_error_codes is False:
             self._omitted.add(_ERRORS)
-        self._dropped = {"path"} if options.has_path_label is False else set()
+        self._emptied = {"path"} if options.has_path_label is False else set()
         if options.has_method_label is False:
-            self._dropped.add("method")
+            self._emptied.add("method")
+        self._patterns = frozenset(pattern.text for pattern in options.path_patterns)
         self._rules = options.rules
 
     def counts(self, name: str, values: Iterable[tuple[Labels, float]]) -> Iterable[tuple[Labels, float]]:
@@ -49,8 +51,11 @@ class ConfiguredLabels:
         return added.items()
 
     def _changed(self, name: str, labels: Labels) -> Labels:
-        if self._dropped and name.startswith(_OF_HTTP):
-            labels = tuple(label for label in labels if label[0] not in self._dropped)
+        if self._emptied and name.startswith(_OF_HTTP):
+            labels = tuple(
+                (label, "" if label in self._emptied and value not in self._patterns else value)
+                for label, value in labels
+            )
         for rule in self._rules:
             if rule.metric.removeprefix(_PREFIX) == name.removeprefix(_PREFIX):
                 labels = tuple(
@@ -67,3 +72,12 @@ def labels_of(options: MetricOptions) -> ConfiguredLabels | None:
     """Return what changes the labels; None if the options change none."""
     asks = (options.has_path_label, options.has_method_label, options.records_error_codes)
     return ConfiguredLabels(options) if options.rules or False in asks else None
+
+
+def path_labels_of(options: MetricOptions) -> PathLabels | None:
+    """Return what finds the patterns of paths; None if the options have none."""
+    if not options.path_patterns:
+        return None
+    from pannier_sidecar.observing.path_labels import PathLabels  # few Configurations have patterns
+
+    return PathLabels(options.path_patterns)

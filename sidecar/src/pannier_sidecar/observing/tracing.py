@@ -61,8 +61,8 @@ def make_tracer(environment: Mapping[str, str], app_id: str, options: TracingOpt
     is_off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
     if is_off or (options is not None and options.sampling_rate == 0):
         return Tracer()
-    is_named = options is not None and (options.otel is not None or options.zipkin)
-    if not is_named and not _asks_for_export(environment):
+    is_named = options is not None and options.names_exporter
+    if not is_named and not asks_for_export(environment):
         return Tracer()
     try:
         from pannier_sidecar.observing.exporting import ExportingTracer  # imported here for OpenTelemetry
@@ -74,7 +74,8 @@ def make_tracer(environment: Mapping[str, str], app_id: str, options: TracingOpt
         return Tracer()
 
 
-def _asks_for_export(environment: Mapping[str, str]) -> bool:
+def asks_for_export(environment: Mapping[str, str]) -> bool:
+    """Return whether the OTEL_* variables name a collector."""
     if environment.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
         return False
     return any(environment.get(name) for name in _ENDPOINTS)

@@ -12,7 +12,7 @@ from pannier_crds.configuration import Configuration
 from pannier_crds.metric_options import MetricOptions
 from pannier_sidecar.observing.exposition import BOUNDS_MS
 from pannier_sidecar.observing.metrics import Metrics
-from pannier_sidecar.observing.relabelling import labels_of
+from pannier_sidecar.observing.relabelling import labels_of, path_labels_of
 
 LINE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\\\|\\"|\\n)*",?)*)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
@@ -112,7 +112,7 @@ def test_unknown_methods_share_a_series():
     metrics = Metrics("shop")
     for n in range(10):
         metrics.request_ended(b"MADE%d" % n, b"/", 501, 0.001)
-    assert value(metrics, "dapr_http_server_request_count", method="OTHER") == 10
+    assert value(metrics, "dapr_http_server_request_count", method="UNKNOWN") == 10
 
 
 def test_components_and_the_process_have_metrics():
@@ -146,6 +146,85 @@ def options(**given: object) -> MetricOptions:
     return Configuration.from_manifest(manifest).metrics
 
 
+def requested(patterns: list[str], *paths: str, **http: object) -> Metrics:
+    """What a Configuration with patterns makes of a GET of each path."""
+    metrics, given = Metrics("shop"), options(http={"pathMatching": patterns, **http})
+    metrics.know_stores(["orders"])
+    metrics.relabelling, metrics.path_labels = labels_of(given), path_labels_of(given)
+    for path in paths:
+        metrics.request_ended(b"GET", path.encode(), 200, 0.0015)
+    return metrics
+
+
+STATE = "/v1.0/state"
+TREE = [
+    *(
+        f"{STATE}/{{store}}/{{key}}",
+        f"{STATE}/orders/total",
+        f"{STATE}/orders/day/",
+        f"{STATE}/{{store}}/{{k}}/{{rest...}}",
+    ),
+    *("/v1.0/actors/Cart/{id}/state", f"{STATE}/a%2fb/{{$}}", "/v1.0/secrets/{store}", f"{STATE}/{{other}}/{{same}}"),
+]
+
+
+@each_row(
+    ("path", "label"),
+    [
+        (f"{STATE}/orders/1", f"{STATE}/{{store}}/{{key}}"),
+        (f"{STATE}/unknown/1", f"{STATE}/{{store}}/{{key}}"),
+        (f"/{STATE}//orders/1", f"{STATE}/{{store}}/{{key}}"),
+        (f"{STATE}/orders/total", f"{STATE}/orders/total"),
+        (f"{STATE}/orders/tot%61l", f"{STATE}/orders/total"),
+        (f"{STATE}/carts/total", f"{STATE}/{{store}}/{{key}}"),
+        (f"{STATE}/orders/day", f"{STATE}/{{store}}/{{key}}"),
+        (f"{STATE}/orders/day/", f"{STATE}/orders/day/"),
+        (f"{STATE}/orders/day/1/2", f"{STATE}/orders/day/"),
+        (f"{STATE}/carts/day/1/2", f"{STATE}/{{store}}/{{k}}/{{rest...}}"),
+        (f"{STATE}/A%2fb", f"{STATE}/{{store}}"),
+        (f"{STATE}/a%2Fb", f"{STATE}/a%2fb/{{$}}"),
+        (f"{STATE}/a%2Fb/", f"{STATE}/a%2fb/{{$}}"),
+        (f"{STATE}/orders", f"{STATE}/orders"),
+        ("/v1.0/actors/Cart/7/state", "/v1.0/actors/Cart/{id}/state"),
+        ("/v1.0/actors/Cart/7/state/k", "/v1.0/actors/Cart/{id}/state"),
+        ("/v1.0/actors/Bag/7/state/k", "/v1.0/actors/{type}/{id}/state"),
+        ("/v1.0/secrets/vault/key", "/v1.0/secrets/{store}"),
+        ("/v1.0/healthz", "/v1.0/healthz"),
+        ("/" + "/a" * 5000, "other"),
+        ("/", "other"),
+    ],
+)
+def test_a_pattern_of_a_configuration_is_the_label_of_the_paths_that_match_it(path, label):
+    assert [labels["path"] for labels in shown(requested(TREE, path), COUNT)] == [label]
+
+
+def test_without_the_label_path_the_patterns_remain():
+    metrics = requested(TREE, f"{STATE}/orders/1", f"{STATE}/orders", f"{STATE}/carts", increasedCardinality=False)
+    assert value(metrics, COUNT, path=f"{STATE}/{{store}}/{{key}}") == 1
+    assert value(metrics, COUNT, path="") == value(metrics, LATENCY, path="") == 2
+    metrics = requested([*TREE, "/"], f"{STATE}/orders", "/v1.0/healthz", increasedCardinality=False)
+    assert value(metrics, COUNT, path="/") == 2
+
+
+@each_row(
+    ("pattern", "path", "is_counted"),
+    [
+        (f"{STATE}/{{store}}/{{key}}", f"{STATE}/orders/1", True),
+        (f"{STATE}/orders/", f"{STATE}/orders/1", True),
+        ("/v1.0/invoke/shop/method/total", f"{STATE}/orders/1", True),
+        (f"{STATE}/{{store}}/total", f"{STATE}/orders/1", False),
+        (f"{STATE}/{{store}}/total", f"{STATE}/orders", True),
+    ],
+)
+def test_requests_are_counted_without_their_path_only_where_the_key_does_not_matter(pattern, path, is_counted):
+    metrics = requested([pattern])
+    count = metrics.request_counter(b"GET", path.encode())
+    assert (count is not None) is is_counted
+    if count is not None:
+        count(200, 0.001)
+        assert shown(metrics, COUNT) == shown(requested([pattern], path), COUNT)
+
+
 def observed(**given: object) -> Metrics:
     """What a Configuration makes of four requests and an error."""
     metrics = Metrics("shop")
@@ -171,7 +250,7 @@ def test_a_configuration_drops_labels_and_adds_up_what_is_the_same_then():
     assert value(metrics, COUNT, method="GET") == value(metrics, LATENCY, method="GET") == 2
     assert value(metrics, "dapr_http_server_latency_bucket", method="GET", le="2") == 2
     assert value(metrics, "dapr_http_server_latency_sum", method="GET") == pytest.approx(3)
-    assert all("path" not in labels for labels in shown(metrics, COUNT))
+    assert {labels["path"] for labels in shown(metrics, COUNT)} == {""}  # as in Dapr; to Prometheus it is no label
     assert shown(metrics, "dapr_http_server_response_count") == []
     metrics = observed(http={"excludeVerbs": True})
     assert value(metrics, COUNT, path="/v1.0/state/orders") == 2

@@ -203,6 +203,21 @@ async def test_spans_are_posted_to_zipkin(collector):
     assert fresh["traceId"] != TRACE and "parentId" not in fresh
 
 
+async def test_spans_are_lines_of_the_log(collector, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    options = TracingOptions(1.0, logs_spans=True)
+    (continued, _) = await traced(options, CONTEXT, "")
+    own = parse(continued)
+    assert own is not None
+    first, fresh = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"[/v1.0/state/orders/k] Trace: {TRACE} Span: {SPAN}/{own.span_id} Time: [20")
+    assert f" Span: {'0' * 16}/" in fresh and TRACE not in fresh
+    assert not collector.asked
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    await traced(options, "", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+    assert len(caplog.records) == 3 and len(collector.asked) == 1  # the collector of the environment gets them too
+
+
 async def test_spans_reach_a_collector_over_grpc():
     got: list[bytes] = []
 
