@@ -432,6 +432,10 @@ def test_settings_without_effect_are_told_apart_from_problems() -> None:
         ("queryIndexes", "a query reads the values, so no index is made"),
     ]
     assert settings_without_effect(component(type="pubsub.redis")) == []
+    discovery = MetadataItem("azureDisableInstanceDiscovery", "true")
+    for kind in ("state.azure.cosmosdb", "state.postgresql", "secretstores.azure.keyvault"):
+        ((_, why),) = settings_without_effect(component(discovery, type=kind, version="v1"))
+        assert why == "signing in asks no server whether the authority is Microsoft's"
 
 
 texts = st.text(max_size=20)

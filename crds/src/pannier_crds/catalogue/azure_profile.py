@@ -22,6 +22,7 @@ METHODS: Final = {
     "commandlineinterface": "cli",
 }
 """The ways to sign in, in the order in which they are tried, and their short names."""
+_NO_DISCOVERY: Final = "signing in asks no server whether the authority is Microsoft's"
 _CLOUDS: Final = ("AzurePublicCloud", "AzureChinaCloud", "AzureUSGovernmentCloud")
 
 
@@ -87,6 +88,7 @@ def fields(*, environment: str) -> tuple[Field, ...]:
             aliases=("azureADAuthMethods", "entraIDAuthMethods", "microsoftEntraIDAuthMethods"),
             reads=auth_methods,
         ),
+        Field("azureDisableInstanceDiscovery", ignored=_NO_DISCOVERY),
     )
 
 

@@ -30,6 +30,9 @@ OIDC: Final = tuple(
         "oidcClientSecret",
         "oidcScopes",
         "oidcExtensions",
+        "oidcResource",
+        "oidcAudience",
+        "oidcKid",
         "oidcClientAssertionCert",
         "oidcClientAssertionKey",
     )
