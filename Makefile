@@ -117,6 +117,7 @@ setup: $(STAMP) ## make .venv and install everything pinned into it
 
 $(STAMP): constraints.txt pyproject.toml $(SOURCES)
 	@scripts/make-venv "$(PYTHON)"
+	@$(BIN)/pannier schema > examples/component.schema.json  # for editors: each example names it
 	@touch $@
 
 clean: ## remove .venv and every cache

@@ -200,7 +200,7 @@ def test_json_holds_the_same(check: Check, tmp_path: Path, flags: list[str]) -> 
 
 
 def test_an_unknown_format_is_refused(check: Check) -> None:
-    assert check("--output", "xml", ".") == (2, ["pannier: --output: 'xml' can't be used; write text or json"])
+    assert check("--output", "xml", ".") == (2, ["pannier: --output: 'xml' can't be used; write text, json or sarif"])
 
 
 def test_every_example_is_fine(check: Check) -> None:

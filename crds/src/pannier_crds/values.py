@@ -22,8 +22,9 @@ _MAX_TEXT_CHARS: Final = 64
 _MAX_NANOSECONDS: Final = 2**63 - 1  # Go keeps durations in 64 bits
 
 TRUE_WORDS: Final = ("y", "yes", "true", "t", "on", "1")
+FALSE_WORDS: Final = ("n", "no", "false", "f", "off", "0")
 _TRUE: Final = frozenset(TRUE_WORDS)
-_FALSE: Final = frozenset(("n", "no", "false", "f", "off", "0"))
+_FALSE: Final = frozenset(FALSE_WORDS)
 
 
 def parse_duration(text: str, bare_unit: str | None = None) -> float:

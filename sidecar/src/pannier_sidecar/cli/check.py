@@ -230,6 +230,10 @@ def _counts(reading: Reading, verdicts: Sequence[Verdict], besides: int) -> tupl
 def _print(reading: Reading, verdicts: Sequence[Verdict], output: str, besides: int) -> None:
     if output == "json":
         print(json.dumps(_report(reading, verdicts, besides), indent=2, ensure_ascii=False))
+    elif output == "sarif":
+        from pannier_sidecar.cli.sarif import sarif
+
+        print(json.dumps(sarif(verdicts), indent=2, ensure_ascii=False))
     else:
         print("\n".join(lines(reading, verdicts, besides)))
 

@@ -166,9 +166,7 @@ def mode(value: str) -> str:
 
 
 def output_format(value: str) -> str:
-    if value not in ("text", "json"):
-        raise ValueError("write text or json")
-    return value
+    return _one_of(value, "text", "json", "sarif")
 
 
 def list_format(value: str) -> str:

@@ -261,7 +261,9 @@ REENCRYPT: Final = (COMPONENT, APP_ID)
 IMPORT_LAYOTTO: Final = (
     Flag("output", setting="output", help="folder to write to", aliases=("o",), placeholder="DIR|-"),
 )
-CHECK: Final = (Flag("output", read.output_format, "output", "format of the report", ("o",), placeholder="text|json"),)
+CHECK: Final = (
+    Flag("output", read.output_format, "output", "format of the report", ("o",), placeholder="text|json|sarif"),
+)
 RUN_FILE: Final = Flag(
     "run-file",
     read.path,

@@ -51,6 +51,12 @@ def _check(arguments: Sequence[str], environment: Environment) -> int:
     return check(arguments, environment)
 
 
+def _schema(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.schema import print_schema
+
+    return print_schema(arguments)
+
+
 def _copy(arguments: Sequence[str], environment: Environment) -> int:
     from pannier_sidecar.cli.move import move
 
@@ -168,16 +174,28 @@ Exits with 0 when it is done, with 1 if the key is not there, or if the sidecar 
     ),
     Verb(
         "check",
-        "check [--output text|json] PATH ...",
+        "check [--output text|json|sarif] PATH ...",
         "validate component files, all of them together",
         _check,
         """\
 Validates component files and folders, all of them together, and prints each problem as
   file:line: error: field: what is wrong; what to write
-Exits with 0 if there is no error, else with 1.
+With --output sarif, code hosts show the problems beside the lines. Exits with 0 if there is no error, else with 1.
 """,
         flags.CHECK,
         takes_files=True,
+    ),
+    Verb(
+        "schema",
+        "schema",
+        "print the JSON Schema of components, for editors and pipelines",
+        _schema,
+        """\
+Prints the JSON Schema of component files. An editor that knows it completes and describes fields, and marks mistakes:
+  pannier schema > component.schema.json
+and in the first line of the component file beside it:
+  # yaml-language-server: $schema=component.schema.json
+""",
     ),
     Verb(
         "copy",

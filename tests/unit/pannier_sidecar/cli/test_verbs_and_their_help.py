@@ -54,7 +54,7 @@ def test_completion_knows_a_verb_and_its_flags(verb: Verb, capsys: pytest.Captur
         (["copy", "--o"], ["--overwrite"]),
         (["import", "l"], ["layotto"]),
         (["import", "layotto", "--"], ["--output", "--help"]),
-        (["check", "--output", ""], ["text", "json"]),
+        (["check", "--output", ""], ["text", "json", "sarif"]),
         (["check", ""], []),  # files
         (["completion", ""], ["bash", "zsh", "fish"]),
     ],
