@@ -106,6 +106,6 @@ class _Pair:
     def reset(self) -> None:
         for writer in (self._to_client, self.to_server):
             handle = writer.transport.get_extra_info("socket")
-            with suppress(OSError, AttributeError):
+            with suppress(OSError, AttributeError, ValueError):  # it may be closed already
                 handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTED)
             writer.transport.abort()

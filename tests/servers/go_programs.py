@@ -14,6 +14,7 @@ H2SPEC = "v2.2.1+incompatible"
 GRPCURL = "v1.9.4"
 CONSUL = "v1.12.9"
 NATS_SERVER = "v2.15.2"
+ETCD = "v3.6.16"
 
 
 def h2spec() -> Path:
@@ -33,19 +34,28 @@ def nats_server() -> Path:
 
 def consul() -> Path:
     """Consul, as a cluster of one server. The first build takes minutes on one processor, at a low priority."""
-    program = CACHE / f"consul-{CONSUL}"
+    return _built("github.com/hashicorp/consul", CONSUL, "consul")
+
+
+def etcd() -> Path:
+    """An etcd whose watches say when they are up to date, which Debian's do too early."""
+    return _built("go.etcd.io/etcd/server/v3", ETCD, "etcd")
+
+
+def _built(package: str, version: str, name: str) -> Path:
+    program = CACHE / f"{name}-{version}"
     if not program.exists():
         with one_at_a_time(program.name):
             if not program.exists():
-                _build_consul(program)
+                _build(package, name, program)
     return program
 
 
-def _build_consul(program: Path) -> None:
-    # Its own go.mod replaces modules, which `go install` refuses; ours (consul/go.mod) pins its modules.
+def _build(package: str, name: str, program: Path) -> None:
+    # Its own go.mod replaces modules, which `go install` refuses; ours (NAME/go.mod) pins its modules.
     part = program.with_name(f"{program.name}.{os.getpid()}")
     options = ("-mod=readonly", "-p=1", "-trimpath", "-ldflags=-s -w", f"-o={part}")
-    go("build", *options, "github.com/hashicorp/consul", folder=Path(__file__).parent / "consul", GOMAXPROCS="1")
+    go("build", *options, package, folder=Path(__file__).parent / name, GOMAXPROCS="1")
     part.rename(program)
 
 

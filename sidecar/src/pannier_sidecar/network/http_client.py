@@ -99,13 +99,14 @@ class HttpClient:
         fields: Mapping[str, str] | None = None,
         *,
         is_write: bool = False,
+        waits: float = 0,
     ) -> Answer:
         """Return the answer, whatever its status. A read is repeated if the connection is lost. The URL is sent as it
-        is, so it must be encoded.
+        is, so it must be encoded. The server may wait for `waits` seconds before it answers.
         """
         for is_last in (is_write, True):
             try:
-                return await self._once(method, url, body, fields)
+                return await self._once(method, url, body, fields, waits)
             except TooManyConnectionsError as error:
                 raise StoreUnavailableError(f"{self._wording.server}: {error}") from error
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
@@ -117,8 +118,12 @@ class HttpClient:
                     raise self._translated(error, is_write=is_write) from error
         raise AssertionError("the last attempt returns or raises")
 
-    async def _once(self, method: str, url: str, body: bytes | None, fields: Mapping[str, str] | None) -> Answer:
+    async def _once(
+        self, method: str, url: str, body: bytes | None, fields: Mapping[str, str] | None, waits: float
+    ) -> Answer:
         options: dict[str, Any] = {"data": body, "headers": fields, "allow_redirects": False}
+        if waits:
+            options["timeout"] = aiohttp.ClientTimeout(total=self._timeout + waits)
         if self._server_name:
             options["server_hostname"] = self._server_name
         try:

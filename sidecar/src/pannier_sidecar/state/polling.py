@@ -76,6 +76,14 @@ async def _read_all(store: Store, prefix: str) -> Mapping[str, str]:
         await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn
 
 
+def too_many_keys() -> StoreRefusedError:
+    """Return the error for keys that are too many to be compared."""
+    return StoreRefusedError(
+        f"changes are found by comparing all keys, and there are over {MAX_KEYS:,}; keep the keys to be watched "
+        "in a component with another keyPrefix, or in a store that reports changes itself"
+    )
+
+
 def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[KeyChange]:
     for key, etag in now.items():
         if before.get(key) != etag:

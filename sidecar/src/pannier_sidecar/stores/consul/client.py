@@ -11,15 +11,20 @@ from pannier_sidecar.network.http_client import HttpClient
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError, unanswered
 
 from . import errors
-from .layout import Entry, Operation
+from .layout import Entry, Operation, Version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pannier_sidecar.network.http_client import Answer
 
     from .settings import ConsulSettings
 
 Found = TypeVar("Found")
 
+_JITTER: Final = 1.1
+"""Consul waits for up to a sixteenth longer than it is asked to."""
+_MAX_DIGITS: Final = 20
 _NOT_CONSUL: Final = "the server that answers is not Consul; check httpAddr"
 
 
@@ -55,6 +60,14 @@ class TransactionResult(NamedTuple):
 
     entries: Sequence[Entry]
     errors: Sequence[OperationError]
+
+
+class Listing(Struct, frozen=True):
+    """All entries with a prefix, without their values."""
+
+    index: int
+    """Grows when one of them changes; it may get smaller when Consul forgets what was deleted."""
+    versions: list[Version]
 
 
 class Client:
@@ -105,6 +118,22 @@ class Client:
         body = await self._request("GET", self._url_of(prefix, "keys"))
         return _not_empty(_decoded(body, list[str])) if body else []
 
+    async def versions(self, prefix: str, after: int | None = None, wait_s: int = 0) -> Listing:
+        """Return the versions of all entries with a plain prefix. With `after`, Consul answers when the index is
+        another one, or after `wait_s` seconds and a little more.
+        """
+        waiting = "" if after is None else f"&index={max(after, 1)}&wait={wait_s}s"
+        index, body = await self._indexed(prefix, f"recurse&consistent{waiting}", wait_s * _JITTER)
+        return Listing(index, _not_empty(_decoded(body, list[Version])) if body else [])
+
+    async def prefix_index(self, prefix: str) -> int:
+        """Return the index of the entries with a plain prefix."""
+        return (await self._indexed(prefix, "keys&consistent"))[0]
+
+    async def changes_index(self, absent: str) -> int:
+        """Return a number that grows when any entry changes: Consul sends it for a plain name without an entry."""
+        return (await self._indexed(absent, "consistent"))[0]
+
     async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
         """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent). Return whether it was
         written.
@@ -133,7 +162,19 @@ class Client:
 
     async def _request(self, method: str, url: str, body: bytes | None = None, *, is_write: bool = False) -> bytes:
         """Return the body of the answer, empty for 404. A read is repeated if the connection is lost."""
-        status, _, answer = await self._http.send(method, url, body, is_write=is_write)
+        return self._body(await self._http.send(method, url, body, is_write=is_write), is_write=is_write)
+
+    async def _indexed(self, name: str, query: str, waits: float = 0) -> tuple[int, bytes]:
+        """Return the index that Consul sends with an answer, and its body."""
+        answer = await self._http.send("GET", self._url_of(name, query), waits=waits)
+        body = self._body(answer, is_write=False)
+        index = answer.fields.get("X-Consul-Index", "")
+        if not (index.isascii() and index.isdigit() and len(index) < _MAX_DIGITS):
+            raise StoreUnavailableError(_NOT_CONSUL)
+        return int(index), body
+
+    def _body(self, received: Answer, *, is_write: bool) -> bytes:
+        status, _, answer = received
         if status in (200, 409):
             return answer
         if status == 404 and not answer:

@@ -43,14 +43,12 @@ _number: Final = count(random.randrange(_NUMBERS))
 Operation = dict[str, Any]
 
 
-class Entry(Struct, rename="pascal"):
-    """An entry as Consul returns it."""
+class Version(Struct, rename="pascal"):
+    """What an entry as Consul returns it says of its value."""
 
     key: str
     flags: int
     modify_index: int
-    value: bytes | None = None
-    """None: empty."""
 
     @property
     def expires_at(self) -> int | None:
@@ -64,13 +62,21 @@ class Entry(Struct, rename="pascal"):
         return expires_at is not None and expires_at <= time()
 
     @property
-    def stored(self) -> StoredValue:
-        """The value and its ETag. The ETag contains the expiry too, so that a conditional write can check it without a
-        read.
-        """
+    def etag(self) -> str:
+        """The ETag. It contains the expiry too, so that a conditional write can check it without a read."""
         expires_at = self.expires_at
-        etag = str(self.modify_index) if expires_at is None else f"{self.modify_index}-{expires_at}"
-        return StoredValue(self.value or b"", etag, expires_at)
+        return str(self.modify_index) if expires_at is None else f"{self.modify_index}-{expires_at}"
+
+
+class Entry(Version):
+    """An entry as Consul returns it."""
+
+    value: bytes | None = None
+    """None: empty."""
+
+    @property
+    def stored(self) -> StoredValue:
+        return StoredValue(self.value or b"", self.etag, self.expires_at)
 
 
 def is_plain(name: str) -> bool:

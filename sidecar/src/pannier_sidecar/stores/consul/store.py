@@ -11,6 +11,7 @@ from pannier_sidecar.network.expiry_sweeper import ExpirySweeper
 from pannier_sidecar.network.http_client import MAX_CONNECTIONS
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import Feed
+
     from .client import OperationError
     from .layout import Entry
 
 ATTEMPTS = 10
 """Attempts at a write that requires an absent key, while others write and delete that key."""
+_PROBE = "pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9"
+"""A key that is never written."""
 
 
 class ConsulStore(Store):
@@ -36,6 +41,8 @@ class ConsulStore(Store):
     features = frozenset(Feature)
     max_key_bytes = 1024  # so that 64 of them go into one transaction, however JSON escapes them
     max_transaction = layout.MAX_OPERATIONS
+    changes_by = ChangesBy.PUSH
+    feed_lag_s = 3.0
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
@@ -149,6 +156,14 @@ class ConsulStore(Store):
                 page.append(name[len(self._prefix) :])
         return KeyPage(page, None)
 
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        from . import feed  # only who watches keys needs it
+
+        start = self._prefix + prefix
+        listed = start if layout.is_plain(start) else self._prefix
+        names = feed.Names(listed, start, len(self._prefix), f"{self._prefix}{_PROBE}")
+        return feed.follow(self._client, names, since)
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     @property
@@ -235,7 +250,7 @@ class ConsulStore(Store):
 
     async def _prove_permissions(self) -> None:
         """Raise StoreRefusedError if the token may not write: a key that does not exist is deleted."""
-        await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
+        await self.transact([Delete(_PROBE)])
 
     async def _remove(self, name: str, modify_index: int) -> None:
         await self._client.transact([layout.removal(name, modify_index)])

@@ -10,7 +10,7 @@ from aetcd import rpc
 from grpc.aio import AioRpcError, UsageError
 
 from pannier_sidecar.network.grpc_channels import channel_options
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
 from . import errors
 
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 _MAX_PAUSE: Final = 1.0
 """Seconds between two attempts to connect."""
 _KEEPALIVE: Final = (("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000))
+_WITH_LEADER: Final = ("hasleader", "true")
+"""Metadata of a stream that etcd ends when the endpoint loses its leader."""
 
 Token = tuple[tuple[str, str], ...] | None
 """The token as the metadata of a call."""
+
+
+class WatchCalls(NamedTuple):
+    """What a watch needs of one endpoint."""
+
+    stream: Any
+    status: Any
+    """Asks the same endpoint for its status."""
 
 
 class Method(NamedTuple):
@@ -41,8 +51,10 @@ GRANT: Final = Method("/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantRequest, r
 TIME_TO_LIVE: Final = Method(
     "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
 )
+STATUS: Final = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse)
 AUTHENTICATE: Final = Method("/etcdserverpb.Auth/Authenticate", rpc.AuthenticateRequest, rpc.AuthenticateResponse)
-_METHODS: Final = (RANGE, PUT, DELETE, TXN, GRANT, TIME_TO_LIVE, AUTHENTICATE)
+WATCH: Final = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
+_METHODS: Final = (RANGE, PUT, DELETE, TXN, GRANT, TIME_TO_LIVE, STATUS, AUTHENTICATE)
 
 
 class Client:
@@ -50,6 +62,10 @@ class Client:
 
     def __init__(self, settings: EtcdSettings):
         """Make the channels, which connect when they are used. Call it in the event loop."""
+        self.where = settings.where
+        """The servers, for messages."""
+        self.timeout = settings.timeout
+        """Seconds that a call may take."""
         self._settings = settings
         self._channels = [_channel(endpoint, settings) for endpoint in settings.endpoints]
         self._stubs = [
@@ -66,10 +82,10 @@ class Client:
         self._current = 0
         self._token: Token = None
         self._signing_in = asyncio.Lock()
-        self._is_closed = False
+        self.is_closed = False
 
     async def call(self, method: Method, request: Any, *, is_write: bool = False) -> Any:
-        """Return the answer. Raises StoreError, LeaseGoneError.
+        """Return the answer. Raises StoreError, LeaseGoneError, CompactedError.
 
         If an endpoint fails, the others are tried; but a write is repeated only if it was not sent.
         """
@@ -78,8 +94,9 @@ class Client:
         except AioRpcError as error:
             if errors.mentions(error, errors.LEASE_IS_GONE):
                 raise LeaseGoneError from error
-            where, timeout = self._settings.where, self._settings.timeout
-            raise errors.translate(error, where, is_write=is_write, timeout=timeout) from error
+            if errors.mentions(error, errors.IS_COMPACTED):
+                raise CompactedError from error
+            raise self.error_for(error, is_write=is_write) from error
 
     async def sign_in(self) -> None:
         """Get a token for later calls, if the component names a user. Raises StoreError."""
@@ -94,11 +111,24 @@ class Client:
             await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), may_repeat=True)
         except AioRpcError as error:
             if not errors.mentions(error, errors.LEASE_IS_THERE):
-                where, timeout = self._settings.where, self._settings.timeout
-                raise errors.translate(error, where, is_write=False, timeout=timeout) from error
+                raise self.error_for(error) from error
+
+    def begin_watch(self) -> WatchCalls:
+        """Begin a stream of watches at the endpoint that answered last. It ends if that has no leader."""
+        channel = self._channels[self._current]
+        stream = channel.stream_stream(
+            WATCH.path,
+            request_serializer=WATCH.request.SerializeToString,
+            response_deserializer=WATCH.response.FromString,
+        )
+        return WatchCalls(stream(metadata=(*(self._token or ()), _WITH_LEADER)), self._stubs[self._current][STATUS])
+
+    def error_for(self, error: AioRpcError, *, is_write: bool = False) -> StoreError:
+        """Return the error to raise for an error of gRPC."""
+        return errors.translate(error, self.where, is_write=is_write, timeout=self.timeout)
 
     async def close(self) -> None:
-        self._is_closed = True
+        self.is_closed = True
         for channel in self._channels:
             await channel.close()
 
@@ -128,17 +158,17 @@ class Client:
                 await self.sign_in()
 
     async def _send(self, stub: Any, request: Any, limit: float, token: Token, may_repeat: bool) -> Any:
-        if self._is_closed:
-            raise self._closed()
+        if self.is_closed:
+            raise self.closed_error()
         try:
             return await stub(request, timeout=limit, metadata=token)
         except UsageError as error:
-            raise self._closed() from error
+            raise self.closed_error() from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            if self._is_closed and task is not None and not task.cancelling():
+            if self.is_closed and task is not None and not task.cancelling():
                 # The channel has cancelled the call; its caller was not cancelled.
-                raise self._closed() if may_repeat else OutcomeUnknownError(str(self._closed())) from error
+                raise self.closed_error() if may_repeat else OutcomeUnknownError(str(self.closed_error())) from error
             raise
 
     def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:
@@ -152,12 +182,16 @@ class Client:
         if endpoint == self._current:
             self._current = (endpoint + 1) % len(self._stubs)
 
-    def _closed(self) -> StoreUnavailableError:
+    def closed_error(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"the store over {self._settings.where} is closed")
 
 
 class LeaseGoneError(Exception):
     """The lease that a write names does not exist."""
+
+
+class CompactedError(Exception):
+    """Revisions that a call needs are compacted."""
 
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:

@@ -58,6 +58,7 @@ _ANSWER_TOO_LARGE: Final = "Received message larger than max"
 """gRPC's text for an answer that is too large; servers have another text for such a request."""
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
+IS_COMPACTED: Final = "required revision has been compacted"
 NOT_NOW: Final = "too many requests"
 """Answered before anything is proposed to the other members, so nothing was done."""
 TOKEN_IS_OLD: Final = "invalid auth token"
@@ -102,6 +103,14 @@ def _translate(error: AioRpcError, where: str, timeout: float, is_write: bool) -
     late = f"{where} did not answer within {timeout:g} s"
     cause = late if is_late(error) else f"{where} can't be reached: {_why(error, details)}"
     return unanswered(cause, may_have_changed=is_write and not was_not_sent(error))
+
+
+def of_cancelled(reason: str, where: str) -> StoreError:
+    """Return the error to raise for a watch that etcd has cancelled, with what it says of it."""
+    for words, advice in _REFUSALS.items():
+        if words in reason:
+            return StoreRefusedError(f"{where} {advice}")
+    return StoreUnavailableError(f"{where} cancelled the watch of its keys")
 
 
 def _why(error: AioRpcError, details: str) -> str:

@@ -11,6 +11,7 @@ from aetcd import rpc
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.joining import with_distinct_keys
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue, or_error
@@ -24,6 +25,8 @@ from .writing import check, conditions_of, was_last_written
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
+
+    from pannier_sidecar.state.feeds import Feed
 
     Present = Mapping[bytes, StoredValue | None]
 
@@ -39,6 +42,8 @@ class _EtcdStore(Store):
     """State in etcd. Reads are linearizable, whatever consistency is asked for."""
 
     features = frozenset(Feature)
+    changes_by = ChangesBy.PUSH
+    feed_lag_s = 3.0
     values: ClassVar[Values]
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -145,6 +150,11 @@ class _EtcdStore(Store):
         now = time()
         keys = [self._key(each.key) for each in kvs[:limit] if now < (expiry_of(each.lease) or LAST_TIME)]
         return KeyPage(keys, cursor_after(self._key(kvs[limit - 1].key)) if len(kvs) > limit else None)
+
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        from . import feed  # only who watches keys needs it
+
+        return feed.follow(self._client, feed.Range(self._name(prefix), self._key), since)
 
     # --- writing --------------------------------------------------------------------------------------------------
 
