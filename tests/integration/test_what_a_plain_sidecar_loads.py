@@ -41,6 +41,7 @@ NOT_NEEDED = {
     ),
     *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
     *("pannier_sidecar.state.delegating_store", "pannier_sidecar.state.resiliency"),
+    *("pannier_crds.credential_providers", "pannier_sidecar.stores.redis.provided", "redis"),
     *("pannier_sidecar.loading.configuration_files", "pannier_crds.configuration"),
     *("pannier_crds.api_lists", "pannier_sidecar.http_api.operations", "pannier_sidecar.grpc_api.denied_methods"),
 }

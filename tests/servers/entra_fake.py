@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from msgspec import json
 from servers.azure_fake import CLIENT, SECRET, TENANT, AzureFake
-from servers.http_fake import running, tls_context
+from servers.http_fake import Query, running, tls_context
 from servers.redis_server import Certificates, make_certificates
 
 APP = {"azureTenantId": TENANT, "azureClientId": CLIENT, "azureClientSecret": SECRET}
@@ -36,13 +36,23 @@ class EntraFake(AzureFake):
         self.on_token: Callable[[str, int], object] = lambda token, seconds: None
         """Called with each token before it is given, and for how many seconds databases must take it."""
 
+    def reply(self, method: str, path: str, query: Query, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+        if path.endswith("/.well-known/openid-configuration"):  # for clients that discover where to sign in
+            at = f"{self.url}/{TENANT}"
+            ways = {
+                "token_endpoint": f"{at}/oauth2/v2.0/token",
+                "authorization_endpoint": f"{at}/oauth2/v2.0/authorize",
+            }
+            return 200, {"issuer": f"{at}/v2.0", **ways}
+        return super().reply(method, path, query, headers, body)
+
     def _sign_in(self, given: dict[str, str]) -> tuple[int, Any]:
         status, answer = super()._sign_in(given)
         if status == 200 and isinstance(answer, dict):
             now = int(time.time())
             times = {"iat": now - 60, "nbf": now - 60, "exp": now + self.life}
             claims = {"iss": f"https://sts.windows.net/{TENANT}/", "aud": self.audience, **times, **self.claims}
-            token = f"{_part({'alg': 'none'})}.{_part(claims)}.x{len(self.sign_ins)}"
+            token = f"{_part({'alg': 'none'})}.{_part(claims)}.{len(self.sign_ins):08}"
             self.on_token(token, self.life + 2)  # clients count whole seconds, from when they have it
             answer |= {"access_token": token, "expires_in": self.life, "expires_on": str(now + self.life)}
             self.tokens[-1] = token

@@ -143,22 +143,30 @@ class Watched:
 
 
 @contextmanager
-def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str, down_after_ms: int = 500) -> Iterator[Watched]:
-    """Run a primary with replicas and three Sentinels, which replace it when it is gone for half a second.
+def watched_by_sentinels(
+    folder: Path, replicas: int = 1, *options: str, down_after_ms: int = 500, password: str = ""
+) -> Iterator[Watched]:
+    """Run a primary with replicas and three Sentinels, which replace it when it is gone for half a second. `password`
+    is what the servers want from one another, from Sentinels and from other clients.
 
     If that is shorter than the second between a Sentinel's two attempts to connect, the Sentinel may find the new
     primary and the other replica down right after a failover, and so promote the server that has just come back.
     """
     with ExitStack() as stack:
-        primary = stack.enter_context(single(folder / "primary", *options))
+        client = {"password": password} if password else None
+        options += ("--requirepass", password, "--masterauth", password) if password else ()
+        primary = stack.enter_context(single(folder / "primary", *options, client=client))
         follow = (*options, "--replicaof", "127.0.0.1", str(primary.port))
-        following = [stack.enter_context(single(folder / f"replica{n}", *follow)) for n in range(replicas)]
+        following = [
+            stack.enter_context(single(folder / f"replica{n}", *follow, client=client)) for n in range(replicas)
+        ]
         watched = Watched(primary, following)
         wait_until(lambda: follows(primary, replicas), "the replicas follow")
         lines = (
             f"sentinel monitor {MASTER_NAME} 127.0.0.1 {primary.port} 2",
             f"sentinel down-after-milliseconds {MASTER_NAME} {down_after_ms}",
             f"sentinel failover-timeout {MASTER_NAME} 3000",
+            *([f"sentinel auth-pass {MASTER_NAME} {password}"] if password else []),
         )
         watched.sentinels += [stack.enter_context(sentinel(folder / f"sentinel{n}", *lines)) for n in range(3)]
         wait_until(lambda: _is_watched(watched), "the Sentinels know each other and the replicas")

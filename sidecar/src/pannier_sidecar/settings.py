@@ -162,6 +162,10 @@ class ComponentSettings(Struct, frozen=True):
     """From PANNIER_COMPONENTS_INDEX, which the injector sets: folders without an index are not read (`serve`). It is a
     variable, because a sidecar of an earlier version would reject an unknown flag.
     """
+    credential_providers: tuple[str, ...] = ()
+    """`module:Class` of each credential provider of redis-py that components may name: code that the sidecar then runs.
+    Also from PANNIER_CREDENTIAL_PROVIDERS.
+    """
     poll_interval: float = 1.0
     """Seconds between two polls of the folders: a change should show within about a second, and a poll costs 50 us."""
 
@@ -277,6 +281,8 @@ def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any]
     changes["place.pod_name"] = environment.get("POD_NAME") or None
     changes["place.data_folder"] = _data_folder(environment)
     changes["components.needs_index"] = environment.get(INDEX_VARIABLE) == INDEX_REQUIRED
+    providers = environment.get("PANNIER_CREDENTIAL_PROVIDERS", "")
+    changes["components.credential_providers"] = tuple(name.strip() for name in providers.split(",") if name.strip())
     changes["api_token"] = environment.get("DAPR_API_TOKEN") or None
     if app_id := environment.get("APP_ID"):
         changes["app.id"] = app_id

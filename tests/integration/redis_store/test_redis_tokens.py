@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,53 +16,23 @@ from botocore.signers import RequestSigner
 from servers.entra_fake import APP, OBJECT, EntraFake, entra
 from servers.opened_redis import opened
 from servers.opened_store import refusal_of
-from servers.redis_server import Certificates, RedisServer, cluster, encrypted, make_certificates, single
+from servers.redis_logins import Logins, called, called_once
+from servers.redis_server import (
+    Certificates,
+    RedisServer,
+    cluster,
+    encrypted,
+    make_certificates,
+    single,
+    watched_by_sentinels,
+)
 
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.redis.resp import pack
 from pannier_sidecar.stores.redis.store import RedisStore
 
-RIGHTS = ("~*", "&*", "+@all")
-KEYS = ("k", "l", "m", "n")
 ENTRA = {"useEntraID": True, **APP}
-
-
-class Tokens:
-    """The tokens that servers take as passwords of a user. Those that have ended are refused from then on."""
-
-    def __init__(self, *servers: RedisServer):
-        self.admins = [server.client() for server in servers]
-        self._ends: dict[str, float] = {}
-
-    def take(self, token: str, seconds: int) -> None:
-        now = time.monotonic()
-        over = [f"<{old}" for old, ends_at in self._ends.items() if ends_at <= now]
-        self._ends = {old: ends_at for old, ends_at in self._ends.items() if ends_at > now}
-        self._ends[token] = now + seconds
-        for admin in self.admins:
-            admin.execute_command("ACL", "SETUSER", OBJECT, "on", f">{token}", *over, *RIGHTS)
-
-    def connections(self) -> set[tuple[int, Any]]:
-        """Return the server and the id of each connection of the user."""
-        return {
-            (number, each["id"])
-            for number, admin in enumerate(self.admins)
-            for each in admin.client_list()
-            if each["user"] == OBJECT
-        }
-
-    def logins(self) -> int:
-        return sum(admin.info("commandstats").get("cmdstat_auth", {}).get("calls", 0) for admin in self.admins)
-
-    def refusals(self) -> list[Any]:
-        return [each for admin in self.admins for each in admin.acl_log()]
-
-    def forget(self) -> None:
-        self._ends.clear()
-        for admin in self.admins:
-            admin.execute_command("ACL", "DELUSER", OBJECT)
-            admin.acl_log_reset()
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +47,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def tokens(server: RedisServer) -> Iterator[Tokens]:
-    found = Tokens(server)
+def tokens(server: RedisServer) -> Iterator[Logins]:
+    found = Logins(OBJECT, server)
     yield found
     found.forget()
-    for admin in found.admins:
-        admin.close()
+    found.close()
 
 
 @pytest.fixture
@@ -92,27 +60,12 @@ def fake(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield running
 
 
-async def called(store: RedisStore, until: Any) -> int:
-    """Read and write until something is so; no call may fail. Return how many calls were made."""
-    calls = 0
-    while not until():
-        await asyncio.gather(
-            *(store.set(Set(key, b"1")) for key in KEYS),
-            *(store.get(Get(key)) for key in KEYS),
-            store.set(Set("s", b"1", strong=True)),
-        )
-        calls += 2 * len(KEYS) + 1
-        await asyncio.sleep(0.005)
-    return calls
-
-
-async def rotated(fake: EntraFake, tokens: Tokens, settings: dict[str, Any]) -> None:
+async def rotated(fake: EntraFake, tokens: Logins, settings: dict[str, Any]) -> None:
     """Have calls made while tokens end; the connections stay, and each of them is signed in with each token."""
     fake.life = 4
     fake.on_token = tokens.take
     async with opened(settings, **ENTRA) as store:
-        await called(store, lambda: True)
-        await called(store, iter((False, True)).__next__)
+        await called_once(store)
         before, logins = tokens.connections(), tokens.logins()
         known = len(fake.sign_ins)
         assert await called(store, lambda: len(fake.sign_ins) >= known + 3)
@@ -124,7 +77,7 @@ async def rotated(fake: EntraFake, tokens: Tokens, settings: dict[str, Any]) -> 
 
 
 async def test_live_connections_are_signed_in_again_without_a_failed_call(
-    fake: EntraFake, server: RedisServer, tokens: Tokens, caplog: pytest.LogCaptureFixture
+    fake: EntraFake, server: RedisServer, tokens: Logins, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "pannier_sidecar")
     await rotated(fake, tokens, server.settings)
@@ -133,18 +86,23 @@ async def test_live_connections_are_signed_in_again_without_a_failed_call(
 
 async def test_so_are_those_to_the_nodes_of_a_cluster(fake: EntraFake, tmp_path: Path) -> None:
     with cluster(tmp_path) as found:
-        await rotated(fake, Tokens(*found.nodes), found.settings)
+        await rotated(fake, Logins(OBJECT, *found.nodes), found.settings)
+
+
+async def test_so_are_those_to_the_primary_that_sentinels_name(fake: EntraFake, tmp_path: Path) -> None:
+    with watched_by_sentinels(tmp_path, password="secret") as found:
+        await rotated(fake, Logins(OBJECT, found.primary, *found.replicas), found.settings)
 
 
 async def test_tls_and_a_token(fake: EntraFake, certificates: Certificates, tmp_path: Path) -> None:
     with encrypted(tmp_path / "redis", certificates) as server:
-        fake.on_token = Tokens(server).take
+        fake.on_token = Logins(OBJECT, server).take
         settings = {**server.settings, "enableTLS": True, "caCert": certificates.path("ca.crt")}
         async with opened(settings, **ENTRA) as store:
             await store.set(Set("k", b"1"))
 
 
-async def test_a_revoked_token_is_replaced_at_once(fake: EntraFake, server: RedisServer, tokens: Tokens) -> None:
+async def test_a_revoked_token_is_replaced_at_once(fake: EntraFake, server: RedisServer, tokens: Logins) -> None:
     fake.on_token = tokens.take
     async with opened(server.settings, **ENTRA) as store:
         await store.set(Set("k", b"1"))
@@ -155,7 +113,7 @@ async def test_a_revoked_token_is_replaced_at_once(fake: EntraFake, server: Redi
 
 
 async def test_a_server_that_wants_a_login_gets_one_without_a_failed_call(
-    fake: EntraFake, server: RedisServer, tokens: Tokens
+    fake: EntraFake, server: RedisServer, tokens: Logins
 ) -> None:
     fake.on_token = tokens.take
     async with opened(server.settings, **ENTRA) as store:
@@ -168,13 +126,13 @@ async def test_a_server_that_wants_a_login_gets_one_without_a_failed_call(
 
 
 async def test_while_entra_id_is_down_the_old_token_serves(
-    fake: EntraFake, server: RedisServer, tokens: Tokens
+    fake: EntraFake, server: RedisServer, tokens: Logins
 ) -> None:
     fake.on_token = tokens.take
     async with opened(server.settings, **ENTRA) as store:
         await store.set(Set("k", b"1"))
         fake.refusal = "AADSTS90033: down"
-        tokens.admins[0].client_kill_filter(user=OBJECT)
+        tokens.end_connections()
         assert await store.get(Get("k")) is not None
 
 
@@ -204,7 +162,7 @@ async def test_plain_text_to_another_machine_is_refused(fake: EntraFake) -> None
 
 @pytest.mark.parametrize("is_serverless", [False, True])
 async def test_a_url_that_aws_credentials_signed_is_the_password(
-    is_serverless: bool, server: RedisServer, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+    is_serverless: bool, server: RedisServer, tokens: Logins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime(2026, 11, 28, 6, 30, tzinfo=UTC)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: now)

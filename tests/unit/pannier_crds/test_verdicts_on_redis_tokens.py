@@ -14,6 +14,9 @@ AWS = {
 }
 
 
+PROVIDER = {"redisHost": "cache.example:6380", "enableTLS": "true", "credentialProvider": "shop.credentials:Rotating"}
+
+
 def said(values: dict[str, str]) -> list[str]:
     kind = component_type("state.redis")
     assert kind is not None
@@ -29,6 +32,10 @@ def said(values: dict[str, str]) -> list[str]:
         {"redisHost": "127.0.0.1,localhost:1", "redisType": "cluster", "useEntraID": "true"},
         {**AWS, "region": "eu-central-1", "isServerlessCache": "true"},
         {"redisHost": "h", "redisPassword": "p", "useEntraID": "false"},
+        PROVIDER,
+        {**PROVIDER, "credentialProvider": "a:B.c", "useEntraID": "false"},
+        {**PROVIDER, "credentialProviderArguments": '{"a": [1]}', "credentialProviderInterval": "5m"},
+        {"redisHost": "localhost", "credentialProvider": "shop:f"},
     ],
 )
 def test_valid_components_have_no_problem(values: dict[str, str]) -> None:
@@ -50,6 +57,21 @@ def test_valid_components_have_no_problem(values: dict[str, str]) -> None:
         ({**AWS, "accessKey": "s3cret"}, "accessKey needs secretKey"),
         ({"redisHost": "h", "azureTenantId": "t"}, "azureTenantId has no effect without useEntraID"),
         ({"redisHost": "h", "region": "r"}, "region has no effect without useAWSIAM"),
+        ({**PROVIDER, "redisPassword": "s3cret"}, "redisPassword and credentialProvider exclude each other; keep one"),
+        ({**PROVIDER, "redisUsername": "u"}, "redisUsername and credentialProvider exclude each other"),
+        ({**PROVIDER, "useEntraID": "true"}, "useEntraID and credentialProvider exclude each other"),
+        ({**PROVIDER, "useAWSIAM": "true"}, "useAWSIAM and credentialProvider exclude each other"),
+        ({**PROVIDER, "enableTLS": "false"}, "a token is never sent as plain text to another machine; add enableTLS"),
+        ({**PROVIDER, "credentialProvider": "s3cret"}, "the value is not the name of a class; write module:Class"),
+        ({**PROVIDER, "credentialProvider": "a.b:C, s3cret:D"}, "the value is not the name of a class"),
+        ({**PROVIDER, "credentialProvider": f"{'s3cret' * 40}:D"}, "the value is not the name of a class"),
+        (
+            {**PROVIDER, "credentialProviderArguments": '["s3cret"]'},
+            'the value is not a JSON object; write one such as {"',
+        ),
+        ({**PROVIDER, "credentialProviderArguments": '{"s3cret'}, "the value is not a JSON object"),
+        ({**PROVIDER, "credentialProviderArguments": "[" * 100_000}, "the value is not a JSON object"),
+        ({"redisHost": "h", "credentialProviderInterval": "5m"}, "credentialProviderInterval has no effect without"),
     ],
 )
 def test_mistakes_are_named_with_advice(values: dict[str, str], words: str) -> None:

@@ -135,7 +135,6 @@ _TOKENS: Final = (
     *tokens.AZURE,
     *tokens.AWS,
 )
-
 TYPES: Final = (
     ComponentType(
         "state.redis",
@@ -147,6 +146,7 @@ TYPES: Final = (
             *_TIMEOUTS_AND_RETRIES,
             *every_state_store.FIELDS,
             *_TOKENS,
+            *tokens.PROVIDER,
             *_WITHOUT_EFFECT,
             *_REFUSED,
         ),

@@ -91,10 +91,13 @@ def _retry_intervals_are_ordered(settings: Mapping[str, Setting], given: frozens
 
 def _token_can_be_sent(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     ways = [name for name in ("useEntraID", "useAWSIAM") if settings.get(name) is True]
+    others = tuple(ways) if "credentialProvider" in given else ()
+    if "credentialProvider" in given:
+        ways.insert(0, "credentialProvider")
     if not ways:
         return
     taken = ("redisPassword",) if ways[0] == "useAWSIAM" else ("redisUsername", "redisPassword")
-    for name in taken:
+    for name in (*taken, *others):
         if name in given:
             yield error(metadata_path(name), f"{name} and {ways[0]} exclude each other", "keep one of them")
     if ways[0] == "useAWSIAM":
@@ -104,6 +107,13 @@ def _token_can_be_sent(settings: Mapping[str, Setting], given: frozenset[str]) -
     if settings.get("enableTLS") is False and not all(is_loopback(each.host) for each in _addresses(settings)):
         message = "a token is never sent as plain text to another machine"
         yield error(metadata_path("enableTLS"), message, 'add enableTLS: "true"')
+
+
+def _provider_is_named(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    for name in ("credentialProviderArguments", "credentialProviderInterval"):
+        if name in given and "credentialProvider" not in given:
+            message = f"{name} has no effect without credentialProvider"
+            yield warning(metadata_path(name), message, "add credentialProvider, or take it out")
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -116,4 +126,5 @@ RULES: Final[tuple[Rule, ...]] = (
     _verification_needs_tls,
     _retry_intervals_are_ordered,
     _token_can_be_sent,
+    _provider_is_named,
 )

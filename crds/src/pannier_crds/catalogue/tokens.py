@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.catalogue import aws_profile, azure_profile
-from pannier_crds.catalogue.model import Field
+from pannier_crds.catalogue.model import Field, Form
 from pannier_crds.problems import metadata_path, warning
 
 if TYPE_CHECKING:
@@ -56,6 +56,43 @@ AWS_IAM: Final = Field(
     description="Whether to sign in with a token of AWS IAM instead of a password",
     default=False,
 )
+CLASS: Final = Form(
+    r"(?a:(?=.{1,200}\Z)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)",
+    "the name of a class",
+    "write module:Class, such as shop.credentials:Rotating",
+)
+
+
+def _arguments(text: str) -> object:
+    from pannier_crds.credential_providers import arguments  # few components have any
+
+    return arguments(text)
+
+
+PROVIDER: Final = (
+    Field(
+        "credentialProvider",
+        description="`module:Class` of a credential provider of redis-py, which the sidecar's owner must have listed",
+        form=CLASS,
+    ),
+    Field(
+        "credentialProviderArguments",
+        description="A JSON object of the keyword arguments with which credentialProvider is called",
+        sensitive=True,
+        reads=_arguments,
+    ),
+    Field(
+        "credentialProviderInterval",
+        "duration",
+        description="How often credentialProvider is asked again, unless it has said how long its credentials live",
+        default=60.0,
+        must_be_positive=True,
+        bare_unit="s",
+    ),
+)
+"""The fields with which Redis takes what a credential provider of redis-py gives; a component of another database has
+none.
+"""
 
 
 def rules(switch: str = "useAzureAD") -> tuple[Rule, ...]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from pannier_crds.credential_providers import names
 from pannier_crds.values import parse_boolean, parse_duration
 from pannier_operator.objects.quantities import amount_of
 
@@ -152,6 +153,11 @@ def origins(value: str) -> str:
     if not parts or not all(_ORIGIN.fullmatch(part) for part in parts):
         raise ValueError("write origins such as https://example.com,http://localhost:5173, or * for any")
     return ",".join(parts)
+
+
+def credential_providers(value: str) -> str:
+    """Return comma-separated names of classes."""
+    return ",".join(names(value))
 
 
 def log_level(value: str) -> str:

@@ -66,6 +66,8 @@ class SidecarOptions:
     listen_addresses: str = ""
     allowed_hosts: str = ""
     allowed_origins: str = ""
+    credential_providers: str = ""
+    """The classes that components may name to sign in to Redis."""
     grpc_port: int = 50001
     """Where the app finds gRPC, Dapr's and Layotto's."""
     metrics_port: int = 9090
@@ -156,6 +158,7 @@ HONOURED: Final = (
     Annotation("pannier.dev/profile", "profile", read_as.profile),
     Annotation("pannier.dev/allowed-hosts", "allowed_hosts", read_as.hosts),
     Annotation("pannier.dev/allowed-origins", "allowed_origins", read_as.origins),
+    Annotation("pannier.dev/credential-providers", "credential_providers", read_as.credential_providers),
     Annotation("pannier.dev/max-request-items", "max_request_items", read_as.count),
 )
 

@@ -94,6 +94,7 @@ def _flags(pod: pod_kinds.Pod, injection: Injection) -> Iterator[tuple[str, str]
         "max-request-items": "" if options.max_request_items is None else str(options.max_request_items),
         "allowed-hosts": options.allowed_hosts,
         "allowed-origins": options.allowed_origins,
+        "credential-providers": options.credential_providers,
         "graceful-shutdown-seconds": "" if options.graceful_shutdown is None else str(options.graceful_shutdown),
         "block-shutdown-duration": format_duration(block) if block else "",
         "config": f"{CONFIGURATION_PATH}/{options.config}.yaml" if options.config else "",

@@ -154,6 +154,13 @@ def _host(text: str) -> str:
     return address or name
 
 
+def credential_providers(value: str) -> tuple[str, ...]:
+    """Read names of classes separated by commas."""
+    from pannier_crds.credential_providers import names  # few sidecars have any
+
+    return names(value)
+
+
 def log_level(value: str) -> str:
     level = _LEVELS.get(value.lower())
     if level is None:

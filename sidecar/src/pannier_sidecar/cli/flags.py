@@ -67,6 +67,13 @@ COMPONENTS: Final = (
         repeats=True,
         placeholder="FILE",
     ),
+    Flag(
+        "credential-providers",
+        read.credential_providers,
+        "components.credential_providers",
+        "classes that components may name to sign in to Redis",
+        placeholder="MODULE:CLASS,...",
+    ),
 )
 LISTENING: Final = (
     Flag("http-port", read.port, "listen.http_port", "port of the API", ("dapr-http-port",), placeholder="PORT"),

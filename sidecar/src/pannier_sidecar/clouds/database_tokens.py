@@ -44,10 +44,11 @@ _SIGNED_LIFE_S: Final = 600.0
 class SentToken:
     """A token that is sent as a password whenever a connection is made."""
 
-    def __init__(self, tokens: RenewedToken, advice: str):
-        """`advice` says what to change if the database refuses tokens."""
+    def __init__(self, tokens: RenewedToken, advice: str, noun: str = "token"):
+        """`advice` says what to change if the database refuses tokens, which messages call `noun`."""
         self._tokens = tokens
         self._advice = advice
+        self._noun = noun
 
     async def used(
         self, use: Callable[[Token], Awaitable[Connected]], is_refusal: Callable[[Exception], bool]
@@ -65,13 +66,13 @@ class SentToken:
                 raise
             other = await self._tokens.replace(token)
             if other is None:
-                raise StoreRefusedError(f"the token is refused; {self._advice}") from error
+                raise StoreRefusedError(f"the {self._noun} is refused; {self._advice}") from error
         try:
             return await use(other)
         except Exception as error:
             if not is_refusal(error):
                 raise
-            raise StoreRefusedError(f"the token is refused, and so is a new one; {self._advice}") from error
+            raise StoreRefusedError(f"the {self._noun} is refused, and so is a new one; {self._advice}") from error
 
     async def sent(
         self, connect: Callable[..., Awaitable[Connected]], is_refusal: Callable[[Exception], bool]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -72,7 +73,16 @@ class RenewedToken:
         self._replacement: Token | None = None
         """The token that was fetched last because another one was refused."""
         self._replaced_at = -inf
+        self._has_come = asyncio.Event()
+        """Set by each new token."""
         self._now = asyncio.get_running_loop().time
+
+    def take(self, token: Token) -> None:
+        """Use a token from now on."""
+        self._usable_until, self._renew_at = self._times(token.life)
+        self._token, self._failure, self._failures = token, None, 0
+        self._has_come.set()
+        self.on_token(token)
 
     @property
     def current(self) -> Token | None:
@@ -97,7 +107,8 @@ class RenewedToken:
             return self._token
         if self._fetching is not None:
             return await self._fetched()
-        if self._replacement is refused and self._now() < self._replaced_at + _REPLACED_AGAIN_S:
+        is_replacement = self._replacement is not None and self._replacement.text == refused.text
+        if is_replacement and self._now() < self._replaced_at + _REPLACED_AGAIN_S:
             return None
         found = self._replacement = await self._fetched()
         self._replaced_at = self._now()
@@ -106,11 +117,13 @@ class RenewedToken:
     async def keep(self) -> None:
         """Renew the token again and again, for users who do not ask for it. Never returns."""
         while True:
-            await asyncio.sleep(max(_FIRST_PAUSE_S, self._renew_at - self._now()))
-            try:
-                await self.get()
-            except Exception:  # it is logged, and tried again
-                continue
+            self._has_come.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(_FIRST_PAUSE_S, self._renew_at - self._now())):
+                    await self._has_come.wait()
+            if self._now() >= self._renew_at:
+                with suppress(Exception):  # it is logged, and tried again
+                    await self._fetched()
 
     async def close(self) -> None:
         """End an attempt that is running."""
@@ -136,14 +149,16 @@ class RenewedToken:
         except Exception as error:
             self._note_failure(error)
             raise
-        life = min(token.life, _MAX_LIFE_S)
-        ends_at = self._now() + life
-        self._usable_until = ends_at - min(_MARGIN_S, life / 10)
-        # The random part keeps sidecars that started together from renewing together.
-        self._renew_at = ends_at - min(_RENEWED_BEFORE_S, life / 4) * uniform(0.6, 1)
-        self._token, self._failure, self._failures = token, None, 0
-        self.on_token(token)
+        self.take(token)
         return token
+
+    def _times(self, life: float) -> tuple[float, float]:
+        """Return until when a token is used that lives for `life` seconds from now, and when it is to be renewed."""
+        life = min(life, _MAX_LIFE_S)
+        ends_at = self._now() + life
+        # The random part keeps sidecars that started together from renewing together.
+        renew_at = ends_at - min(_RENEWED_BEFORE_S, life / 4) * uniform(0.6, 1)
+        return ends_at - min(_MARGIN_S, life / 10), renew_at
 
     def _end(self, fetching: asyncio.Task[Token]) -> None:
         self._fetching = None

@@ -1,5 +1,5 @@
-"""What the sidecar chooses for a component: the file of an embedded database, the socket of a pluggable component, and
-how keys are stored.
+"""What the sidecar chooses for a component: the file of an embedded database, the socket of a pluggable component, how
+keys are stored; and whether it may load the credential provider that a component names.
 """
 
 from __future__ import annotations
@@ -38,6 +38,14 @@ def placed(
             yield error(metadata_path(name), message, "add it, or set HOME or XDG_DATA_HOME")
         else:
             settings[name] = str(context.data_folder / f"{component.name}.db")
+
+
+def unlisted_provider(settings: Mapping[str, Setting], context: ResolutionContext) -> Iterator[Problem]:
+    """Yield a problem if a component names a credential provider that this sidecar may not load."""
+    if settings.get("credentialProvider") is not None:
+        from pannier_crds.credential_providers import unlisted  # few components name one
+
+        yield from unlisted(settings, context.credential_providers)
 
 
 def key_scheme(

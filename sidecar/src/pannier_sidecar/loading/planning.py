@@ -17,7 +17,7 @@ from pannier_crds.pluggable import has_foreign_type, type_of
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden
 from pannier_sidecar.loading.as_daprd import duplicates_of
-from pannier_sidecar.loading.chosen_settings import key_scheme, placed
+from pannier_sidecar.loading.chosen_settings import key_scheme, placed, unlisted_provider
 from pannier_sidecar.loading.encrypting import missing_package
 from pannier_sidecar.loading.opening_secrets import open_secret_stores, waiting
 from pannier_sidecar.loading.plans import DesiredStore, Hidden, Plan
@@ -202,6 +202,7 @@ class _Planning:
                 *placed(component_type, settings, component, self._context),
                 *missing_package(settings),
                 *encryption_problems(component, settings),
+                *unlisted_provider(settings, self._context),
             ]
         if problems:
             self._refuse(parsed, problems)

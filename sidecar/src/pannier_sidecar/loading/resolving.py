@@ -50,6 +50,8 @@ class ResolutionContext:
     """
     denies: Callable[[Component], bool] = field(default=lambda component: False, compare=False)
     """Returns whether the Configuration forbids a component."""
+    credential_providers: tuple[str, ...] = ()
+    """`module:Class` of each credential provider that components may name."""
     run: bytes = field(default_factory=lambda: os.urandom(16))
     """Seed of `{uuid}`: different in each process, but the same at each reading, so that stores stay open."""
 
@@ -77,7 +79,16 @@ class ResolutionContext:
         if settings.place.mode == "kubernetes":
             allowed = frozenset(environment.get("DAPR_ENV_KEYS", "").split())
         place, is_daprd = settings.place, settings.profile == "dapr"
-        return cls(settings.app.id, place.namespace, place.pod_name, place.data_folder, environment, allowed, is_daprd)
+        return cls(
+            settings.app.id,
+            place.namespace,
+            place.pod_name,
+            place.data_folder,
+            environment,
+            allowed,
+            is_daprd,
+            credential_providers=settings.components.credential_providers,
+        )
 
 
 def resolve(

@@ -56,6 +56,7 @@ def test_every_extra_is_there_and_part_of_all() -> None:
     of_no_store = {
         "aws-tokens",
         "azure-tokens",
+        "credential-providers",
         "encryption",
         "otel",
         "otel-grpc",

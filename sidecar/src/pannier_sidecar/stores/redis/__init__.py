@@ -14,6 +14,8 @@
     replicas     how many replicas have to acknowledge, and what they have acknowledged
     connecting   makes one connection: signs in, and checks what the server can do
     logins       signs connections in with tokens, and again before those end
+    provided     what a credential provider of redis-py gives, as tokens
+    provider_thread    runs such a provider, which is a user's code
     reconnecting    keeps the connection to one server while the store is open
     connection   one connection: gives each call its replies
     scripts      the writes, each one Lua script and therefore atomic

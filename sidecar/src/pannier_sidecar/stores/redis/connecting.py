@@ -164,8 +164,7 @@ class Connector:
 async def _handshake(connection: Connection, credentials: Credentials, commands: Sequence[Command]) -> list[Any]:
     first: list[Command] = []
     if credentials.password:
-        user = (credentials.username,) if credentials.username else ()
-        first.append(("AUTH", *user, credentials.password.reveal()))
+        first.append(credentials.login)
     first += [("PING",), ("CLIENT", "SETNAME", "pannier")]  # older servers and proxies may refuse SETNAME
     everything = [*first, *commands]
     replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))

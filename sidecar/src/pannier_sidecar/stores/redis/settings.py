@@ -50,6 +50,23 @@ class Credentials(Struct, frozen=True):
     def __repr__(self) -> str:
         return "Credentials(...)"  # settings may find their way into a log
 
+    @property
+    def login(self) -> tuple[str, ...]:
+        """The command that signs in, with the password in plain text."""
+        user = (self.username,) if self.username else ()
+        return ("AUTH", *user, self.password.reveal())
+
+
+class Provider(Struct, frozen=True):
+    """A credential provider of redis-py, which the component names."""
+
+    name: str
+    """`module:Class`; the sidecar's owner has listed it."""
+    arguments: Secret
+    """A JSON object of keyword arguments; empty: none."""
+    interval: float
+    """Seconds after which it is asked again, unless it has said how long its credentials live."""
+
 
 class RedisSettings(Struct, frozen=True):
     """The component's settings, with defaults; the names are those of Dapr's `state.redis` metadata."""
@@ -60,6 +77,8 @@ class RedisSettings(Struct, frozen=True):
     sentinel_credentials: Credentials
     profile: AzureProfile | AwsProfile | None
     """Whose tokens sign in to servers, but not to Sentinels; None: `credentials` do."""
+    provider: Provider | None
+    """What gives the credentials for servers, but not for Sentinels; None: nothing of a user's does."""
     cache_name: str
     """The name for which AWS credentials sign tokens."""
     is_serverless_cache: bool
@@ -91,6 +110,7 @@ def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
         credentials=_credentials(given, "redis"),
         sentinel_credentials=_credentials(given, "sentinel"),
         profile=_profile(given),
+        provider=_provider(given),
         cache_name=given.text("cacheName"),
         is_serverless_cache=given.is_on("isServerlessCache"),
         database=given.whole_number("redisDB"),
@@ -112,6 +132,14 @@ def _profile(given: GivenSettings) -> AzureProfile | AwsProfile | None:
     from pannier_sidecar.clouds.database_tokens import read_profile  # few components sign in so
 
     return read_profile(given, "useEntraID")
+
+
+def _provider(given: GivenSettings) -> Provider | None:
+    name = given.text("credentialProvider")
+    if not name:
+        return None
+    interval = given.positive_number("credentialProviderInterval")
+    return Provider(name, given.secret("credentialProviderArguments"), interval)
 
 
 def _credentials(given: GivenSettings, whose: str) -> Credentials:

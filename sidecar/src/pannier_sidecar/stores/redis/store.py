@@ -44,7 +44,7 @@ class RedisStore(Store):
 
     async def _open(self, resources: AsyncExitStack) -> None:
         logins = None
-        if self._settings.profile is not None:
+        if self._settings.profile is not None or self._settings.provider is not None:
             from .logins import logins_of  # few components sign in with tokens
 
             logins = await logins_of(self._settings, resources)
