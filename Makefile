@@ -17,10 +17,10 @@ HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.
 KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/)) tests/conftest.py --exclude servers/mongoeco/
-SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
+SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml pannier/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
-.PHONY: help run test test-unit test-in-parts hostile dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
+.PHONY: help run test test-unit test-in-parts hostile dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator dist constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ bench: $(STAMP) ## measure Pannier, a plain service and a C program (ARGS="--sec
 
 bench-operator: $(STAMP) ## measure the operator in a large cluster without nodes (ARGS="--components 100 --pods 400")
 	@cd tests && ../$(BIN)/python -m bench_operator $(ARGS)
+
+dist: $(STAMP) ## build the wheel and the source archive of each distribution (OUT=dist)
+	@$(UV) build --quiet --no-build-isolation --python $(BIN)/python --all-packages --out-dir $(or $(OUT),dist)
 
 constraints: $(STAMP) ## pin every dependency again in constraints.txt (UPGRADE=1 takes newer versions)
 	@scripts/pin-constraints $(if $(UPGRADE),--upgrade)
