@@ -1,8 +1,10 @@
 """Increments and appends by several sidecars at once: none is lost, and each caller learns the outcome of its own."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
+from conformance.calls import present
 from conformance.conftest import Keys
 from servers.database import Database
 from servers.reads import value_of
@@ -10,9 +12,11 @@ from servers.reads import value_of
 from pannier_sidecar.state.bytes_in_flight import BytesInFlight, Unlimited
 from pannier_sidecar.state.changes import UNGIVEN, Append, Change, GetAndSet, Increment, Touch
 from pannier_sidecar.state.directory import ServedStore
+from pannier_sidecar.state.errors import ETagMismatchError
+from pannier_sidecar.state.errors.of_changes import ExpiryNotGivenError
 from pannier_sidecar.state.hot_keys import HotKeys, Place
 from pannier_sidecar.state.keys import KeyScheme
-from pannier_sidecar.state.requests import Get
+from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Feature, Store
 
 pytestmark = pytest.mark.topic("concurrent calls", Feature.ETAG)
@@ -58,6 +62,38 @@ async def test_a_touch_changes_the_expiry_alone(store: Store, key: Keys) -> None
     found = await store.get(Get(key("n")))
     assert found is not None
     assert (found.value, found.expires_at) == (b"1", None)
+
+
+@pytest.mark.topic("TTL", Feature.TTL)
+async def test_a_change_without_a_ttl_keeps_the_expiry_or_is_refused(store: Store, key: Keys) -> None:
+    if store.keeps_expiry:
+        await keeps_expiry(store, key, store.set)
+        return
+    sidecar = Sidecar(store)
+    await sidecar.change(key("n"), Increment("n"), ttl=1000)
+    with pytest.raises(ExpiryNotGivenError):
+        await sidecar.change(key("n"), Increment("n"))
+
+
+@pytest.mark.on(lambda database: database.store_class.keeps_expiry)
+@pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
+async def test_a_transaction_keeps_an_expiry(store: Store, key: Keys) -> None:
+    await keeps_expiry(store, key, lambda write: store.transact([write, Set(key("beside"), b"1")]))
+
+
+async def keeps_expiry(store: Store, key: Keys, carry_out: Callable[[Set], Awaitable[None]]) -> None:
+    """Write a value over one that expires, and check that it expires at the same time."""
+    await store.set(Set(key("k"), b"1", ttl=1000))
+    before = await present(store, key("k"))
+    await asyncio.sleep(1.1)  # more than the second by which databases round
+    await carry_out(Set(key("k"), b"2", before.etag, kept_expiry=before.expires_at))
+    after = await present(store, key("k"))
+    assert (after.value, after.etag == before.etag) == (b"2", False)
+    assert before.expires_at is not None
+    assert after.expires_at is not None
+    assert abs(after.expires_at - before.expires_at) <= 1
+    with pytest.raises(ETagMismatchError):
+        await carry_out(Set(key("k"), b"3", before.etag, kept_expiry=before.expires_at))
 
 
 @pytest.mark.timeout(240)  # each write waits for a disk, if there is one

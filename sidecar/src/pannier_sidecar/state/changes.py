@@ -36,9 +36,12 @@ class Standing(Struct):
 
     value: bytes | None
     """None: there is none."""
-    expires: bool = False
+    expires_at: int | None = None
+    """When the value expires that was read, in Unix seconds; None: never, or a change has said otherwise."""
+    keeps_expiry: bool = False
+    """Whether the store can leave that as it is."""
     ttl: int | None = None
-    """The TTL of the write, in seconds; None: never."""
+    """The TTL of the write, in seconds, if a change says so; None: never."""
     is_json: bool = False
     """The value is JSON that came over HTTP."""
     elements: list[Raw] | None = None
@@ -47,17 +50,18 @@ class Standing(Struct):
     """Bytes of the elements, with a comma after each."""
 
     @classmethod
-    def of(cls, found: StoredValue | None) -> Standing:
-        return cls(None) if found is None else cls(found.value, found.expires_at is not None)
+    def of(cls, found: StoredValue | None, *, keeps_expiry: bool) -> Standing:
+        return cls(None) if found is None else cls(found.value, found.expires_at, keeps_expiry)
 
     def replace(self, value: bytes, ttl: int | None, *, is_json: bool = False) -> None:
-        """Put another value there, which expires after `ttl` seconds; None: never."""
+        """Put another value there, which expires as `expire` says."""
         self.value, self.elements, self.is_json = value, None, is_json
         self.expire(ttl)
 
     def expire(self, ttl: int | None) -> None:
-        """Have the value expire after `ttl` seconds from the write on; None: never."""
-        self.ttl, self.expires = ttl, ttl is not None
+        """Have the value expire `ttl` seconds after the write; None: never; UNGIVEN: when it would have anyway."""
+        if ttl != UNGIVEN:
+            self.ttl, self.expires_at = ttl, None
 
     def current(self) -> bytes | None:
         """Return the value as the changes so far leave it."""
@@ -95,7 +99,8 @@ class Increment(Struct, frozen=True):
             raise OutOfRangeError(self.key, f"below the floor {self.floor}")
         if after > self.ceiling and self.by > 0:
             raise OutOfRangeError(self.key, f"above the ceiling {self.ceiling}")
-        standing.replace(b"%d" % after, _kept(self.key, standing, ttl))
+        _require_expiry(self.key, standing, ttl)
+        standing.replace(b"%d" % after, ttl)
         return after, True
 
     def _number(self, value: bytes) -> int:
@@ -125,7 +130,8 @@ class Append(Struct, frozen=True):
         size += _size(added) - _size(elements[:dropped])
         if size + len("[]") > MAX_LIST_BYTES:
             raise ListTooLargeError(self.key, f"would have over {MAX_LIST_BYTES} bytes")
-        standing.expire(_kept(self.key, standing, ttl))
+        _require_expiry(self.key, standing, ttl)
+        standing.expire(ttl)
         del elements[:dropped]
         elements += added
         standing.value, standing.elements, standing.size = b"", elements, size
@@ -199,12 +205,7 @@ def _size(elements: list[Raw]) -> int:
     return sum(map(len, elements)) + len(elements)
 
 
-def _kept(key: str, standing: Standing, ttl: int | None) -> int | None:
-    """Return the TTL to write. A value that expires needs one in the request: stores take whole seconds from now on, so
-    copying what is left would move the end a little with each of many writes.
-    """
-    if ttl != UNGIVEN:
-        return ttl
-    if standing.expires:
+def _require_expiry(key: str, standing: Standing, ttl: int | None) -> None:
+    """Raise ExpiryNotGivenError if the value expires, the store cannot keep that, and the request gives no TTL."""
+    if ttl == UNGIVEN and standing.expires_at is not None and not standing.keeps_expiry:
         raise ExpiryNotGivenError(key)
-    return None

@@ -18,6 +18,7 @@ class DelegatingStore(Store):
         self.features = inner.features  # type: ignore[misc]  # of a class elsewhere
         self.max_key_bytes = inner.max_key_bytes
         self.max_transaction = inner.max_transaction
+        self.keeps_expiry = inner.keeps_expiry
         self.inner = inner
 
     @property

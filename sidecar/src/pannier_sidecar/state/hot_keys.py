@@ -147,7 +147,7 @@ async def _outcomes(place: Place, together: list[Waiting], read: Read) -> list[O
     found = await store.get(Get(place.key, True, metadata))
     size = 0 if found is None else len(found.value)
     read.settle(reserved, 2 * size, size)  # the value before and the value after
-    standing = Standing.of(found)
+    standing = Standing.of(found, keeps_expiry=store.keeps_expiry)
     outcomes, has_changed = _decide(place, together, standing, found)
     if has_changed:
         strong = any(waiting.strong for waiting in together)
@@ -221,4 +221,14 @@ def _write(
             f"the value of key {place.key} was written by another program, without an ETag: save it once through here"
         )
     if_match = None if found is None else found.etag
-    return Set(place.key, value, if_match, found is None, standing.ttl, strong, metadata, is_json=standing.is_json)
+    return Set(
+        place.key,
+        value,
+        if_match,
+        found is None,
+        standing.ttl,
+        strong,
+        metadata,
+        is_json=standing.is_json,
+        kept_expiry=standing.expires_at,
+    )

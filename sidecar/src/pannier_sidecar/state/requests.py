@@ -82,6 +82,10 @@ class Set(Struct, frozen=True, gc=False):
     """The caller asked for first-write concurrency, which some stores record with the value, as Dapr does."""
     is_json: bool = False
     """The value is JSON that came over HTTP; Dapr encrypts such a value in another form than bytes."""
+    kept_expiry: int | None = None
+    """When the value that has the ETag `if_match` expires, in Unix seconds as the store has said: the new value expires
+    at the same time, and `ttl` is None. Only for `set` and `transact` of stores that keep expiries.
+    """
 
     @property
     def is_conditional(self) -> bool:

@@ -90,6 +90,10 @@ class Store(ABC):
     """How changes of its keys become known; `open` may find out that the server's set-up permits less."""
     feed_lag_s: float = 1.0
     """Maximum of seconds between two `Alive` of its feed while the database answers."""
+    keeps_expiry: bool = False
+    """Whether it follows `Set.kept_expiry`. A store that counts each TTL from the write on cannot: copying what is left
+    would move the end a little with each of many writes.
+    """
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take typed settings by the catalogue's canonical names, durations in seconds; connect to nothing yet.

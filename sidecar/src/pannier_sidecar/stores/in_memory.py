@@ -38,6 +38,7 @@ class InMemoryStore(Store):
 
     features = frozenset(Feature)
     changes_by = ChangesBy.PUSH
+    keeps_expiry = True
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings, of which there are none."""
@@ -169,9 +170,11 @@ class InMemoryStore(Store):
         key = write.key
         if key not in self._values:
             self._names.added(key)
-        if write.ttl is None:
+        expires_at: int | None = None
+        if write.kept_expiry is not None:
+            expires_at = self._values[key].expires_at
+        elif write.ttl is None:
             self._expiry.forget(key)
-            expires_at = None
         else:
             self._expiry.remember(key, write.ttl)
             expires_at = round(time() + write.ttl)

@@ -31,7 +31,7 @@ from pannier_sidecar.state.store import StoredValue
 
 def applied(change: Change, value: bytes | None, ttl: int | None = UNGIVEN) -> tuple[Any, bytes | None]:
     """Return the result of a change, and the value that it leaves."""
-    standing = Standing.of(None if value is None else StoredValue(value, "1"))
+    standing = Standing.of(None if value is None else StoredValue(value, "1"), keeps_expiry=True)
     result, _ = change.apply(standing, ttl)
     return result, standing.current()
 
@@ -99,12 +99,12 @@ def test_a_change_has_a_result(change: Change, value: bytes | None, result: Any,
 def test_a_change_that_cannot_be_made_changes_nothing(
     change: Change, value: bytes, error: type[ChangeRefusedError], words: str
 ) -> None:
-    standing = Standing.of(StoredValue(value, "1"))
+    standing = Standing.of(StoredValue(value, "1"), keeps_expiry=True)
     with pytest.raises(error, match="key k") as refused:
         change.apply(standing, UNGIVEN)
     assert words in str(refused.value)
     assert "secret" not in str(refused.value)
-    assert standing == Standing(value)
+    assert standing == Standing(value, keeps_expiry=True)
 
 
 @each_row(
@@ -128,34 +128,40 @@ def test_a_kind_is_named_without_the_value(value: bytes, kind: str) -> None:
 
 
 @each_row(
-    ("change", "expires", "ttl", "written"),
+    ("change", "expires_at", "ttl", "written", "kept"),
     {
-        "never, and not given": (Increment("k"), False, UNGIVEN, None),
-        "given": (Increment("k"), False, 60, 60),
-        "given instead": (Increment("k"), True, 60, 60),
-        "never from now on": (Append("k", [b"1"]), True, None, None),
-        "replaced": (GetAndSet("k", b"1"), True, UNGIVEN, None),
-        "touched": (Touch("k"), False, 60, 60),
+        "never, and not given": (Increment("k"), None, UNGIVEN, None, None),
+        "given": (Increment("k"), None, 60, 60, None),
+        "given instead": (Increment("k"), 2_000_000_000, 60, 60, None),
+        "kept by a number": (Increment("k"), 2_000_000_000, UNGIVEN, None, 2_000_000_000),
+        "kept by a list": (Append("k", [b"1"]), 2_000_000_000, UNGIVEN, None, 2_000_000_000),
+        "never from now on": (Append("k", [b"1"]), 2_000_000_000, None, None, None),
+        "replaced": (GetAndSet("k", b"1"), 2_000_000_000, UNGIVEN, None, None),
+        "touched": (Touch("k"), 2_000_000_000, 60, 60, None),
     },
 )
 def test_a_change_says_when_the_value_expires(
-    change: Change, expires: bool, ttl: int | None, written: int | None
+    change: Change, expires_at: int | None, ttl: int | None, written: int | None, kept: int | None
 ) -> None:
     value = b"[]" if isinstance(change, Append) else b"1"
-    standing = Standing.of(StoredValue(value, "1", 2_000_000_000 if expires else None))
+    standing = Standing.of(StoredValue(value, "1", expires_at), keeps_expiry=True)
     change.apply(standing, ttl)
-    assert (standing.ttl, standing.expires) == (written, written is not None)
+    assert (standing.ttl, standing.expires_at) == (written, kept)
 
 
 @each_row("change", [Increment("k"), Append("k", [b"1"])])
-def test_a_value_that_expires_needs_a_ttl(change: Change) -> None:
-    standing = Standing.of(StoredValue(b"[]" if isinstance(change, Append) else b"1", "1", 2_000_000_000))
+def test_a_value_that_expires_needs_a_ttl_where_the_store_cannot_keep_its_expiry(change: Change) -> None:
+    found = StoredValue(b"[]" if isinstance(change, Append) else b"1", "1", 2_000_000_000)
+    standing = Standing.of(found, keeps_expiry=False)
     with pytest.raises(ExpiryNotGivenError, match="ttlInSeconds"):
         change.apply(standing, UNGIVEN)
+    change.apply(standing, 60)
+    change.apply(standing, UNGIVEN)
+    assert standing.ttl == 60
 
 
 def test_changes_follow_one_another() -> None:
-    standing = Standing.of(None)
+    standing = Standing.of(None, keeps_expiry=True)
     assert Append("k", [b"1"]).apply(standing, UNGIVEN) == (1, True)
     assert Append("k", [b"2"]).apply(standing, 60) == (2, True)
     assert Touch("k").apply(standing, 30) == (True, True)

@@ -43,13 +43,13 @@ class ListTooLargeError(ChangeRefusedError):
 
 
 class ExpiryNotGivenError(ChangeRefusedError):
-    """The stored value expires, and the request does not say when the new one does."""
+    """The stored value expires, the store cannot keep that, and the request does not say when the new one does."""
 
     code = "ERR_STATE_EXPIRY_NOT_GIVEN"
 
     def __init__(self, key: str):
         super().__init__(
-            f"the value of key {key} expires, and the request does not say when the new value does",
+            f"the value of key {key} expires, this store counts a TTL from each write on, and the request gives none",
             "send metadata ttlInSeconds: seconds from now, or -1 for never",
         )
 

@@ -84,9 +84,11 @@ def is_plain(name: str) -> bool:
     return _PLAIN(name) is not None
 
 
-def flags(ttl: int | None) -> int:
+def flags(write: Set) -> int:
     """Return the flags of a new value."""
-    expires_at = 0 if ttl is None else min(ceil(time() + ttl), _LAST_EXPIRY)
+    expires_at = write.kept_expiry or 0
+    if write.ttl is not None:
+        expires_at = min(ceil(time() + write.ttl), _LAST_EXPIRY)
     return _MARK << _MARK_SHIFT | expires_at << _EXPIRY_SHIFT | next(_number) % _NUMBERS
 
 
@@ -125,5 +127,5 @@ def check(write: Write, name: str, expired: int | None) -> Operation:
 
 def write_operation(write: Write, name: str) -> Operation:
     if isinstance(write, Set):
-        return {"KV": {"Verb": "set", "Key": name, "Value": write.value, "Flags": flags(write.ttl)}}
+        return {"KV": {"Verb": "set", "Key": name, "Value": write.value, "Flags": flags(write)}}
     return {"KV": {"Verb": "delete", "Key": name}}

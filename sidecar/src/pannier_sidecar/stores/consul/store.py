@@ -39,6 +39,7 @@ class ConsulStore(Store):
     """State in Consul's key/value store, laid out as Dapr lays it out."""
 
     features = frozenset(Feature)
+    keeps_expiry = True
     max_key_bytes = 1024  # so that 64 of them go into one transaction, however JSON escapes them
     max_transaction = layout.MAX_OPERATIONS
     changes_by = ChangesBy.PUSH
@@ -80,7 +81,7 @@ class ConsulStore(Store):
             return await self.transact([write])
         self._check_size(write)
         index = 0 if write.if_absent else None if write.if_match is None else layout.index(write)
-        if not await self._client.put(name, write.value, layout.flags(write.ttl), index):
+        if not await self._client.put(name, write.value, layout.flags(write), index):
             if not write.if_absent:
                 raise absent_or_changed(write)
             await self.transact([write])  # it finds out whether the entry that is there has expired

@@ -55,8 +55,9 @@ class Layout:
         etag = str(next(self.etags))
         item = {self.partition_key: {"S": write.key}, "value": _attribute(write.value), "etag": {"S": etag}}
         size = sum(map(len, (write.value, etag, "value", "etag", *map(str.encode, (write.key, self.partition_key)))))
-        if write.ttl is not None:
-            item[self.ttl_attribute] = {"N": str(ceil(now + write.ttl))}
+        expires_at = write.kept_expiry if write.ttl is None else ceil(now + write.ttl)
+        if expires_at is not None:
+            item[self.ttl_attribute] = {"N": str(expires_at)}
             size += len(self.ttl_attribute.encode()) + _NUMBER_BYTES
         if size > MAX_ITEM:
             raise too_large(write.key, f"{size} bytes with its key and attributes")

@@ -35,6 +35,7 @@ class DynamoDBStore(Store):
     """State in one table of DynamoDB, which Dapr's sidecars may use at the same time."""
 
     features = frozenset(Feature)
+    keeps_expiry = True
     max_key_bytes = 2048
     max_transaction = 100
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -44,6 +45,7 @@ class _EtcdStore(Store):
     features = frozenset(Feature)
     changes_by = ChangesBy.PUSH
     feed_lag_s = 3.0
+    keeps_expiry = True
     values: ClassVar[Values]
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -185,9 +187,12 @@ class _EtcdStore(Store):
         raise StoreUnavailableError("etcd lost the lease of the key twice")
 
     async def _put_request(self, write: Set) -> Any:
-        now = time()
-        lease = 0 if write.ttl is None else await self._leases.of(now + write.ttl)
-        value = self.values.encoded(write.value, now, write.ttl)
+        now, ttl = time(), write.ttl
+        if write.kept_expiry is not None:
+            ttl = max(1, ceil(write.kept_expiry - now))
+            now = write.kept_expiry - ttl
+        lease = 0 if ttl is None else await self._leases.of(now + ttl)
+        value = self.values.encoded(write.value, now, ttl)
         return rpc.PutRequest(key=self._name(write.key), value=value, lease=lease)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:

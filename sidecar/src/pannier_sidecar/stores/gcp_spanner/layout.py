@@ -139,7 +139,8 @@ def etag_of(text: str | None) -> str:
 def _mutation(table: str, write: Write, now: float) -> Any:
     if not isinstance(write, Set):
         return _Mutation(delete=_Mutation.Delete(table=table, key_set=_Keys(keys=[_key(write.key)])))
-    expiry = _NULL if write.ttl is None else Value(string_value=_text_of(now + write.ttl))
+    expires = write.kept_expiry if write.ttl is None else now + write.ttl
+    expiry = _NULL if expires is None else Value(string_value=_text_of(expires))
     value = Value(string_value=b64encode(write.value).decode())
     row = ListValue(values=[Value(string_value=write.key), value, _COMMIT_TIME, expiry])
     return _Mutation(insert_or_update=_Mutation.Write(table=table, columns=COLUMNS, values=[row]))

@@ -43,6 +43,7 @@ class SpannerStore(Store):
     """State in a table of Spanner. Every read is a strong one."""
 
     features = frozenset(Feature)
+    keeps_expiry = True
     max_key_bytes = 8000  # Spanner takes 8 KiB with its own overhead
     max_transaction = MAX_MUTATIONS // len(layout.COLUMNS)
 

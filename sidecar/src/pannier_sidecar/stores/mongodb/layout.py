@@ -66,15 +66,20 @@ def _alternatives(group: Group) -> list[str]:
 
 
 def document(write: Set, now: float) -> Document:
-    """Return the document of a write, without its `_id`. Raises StoreRefusedError for one that is too large."""
+    """Return the document of a write without its `_id`, and without `_ttl` if that has to stay as it is.
+
+    Raises StoreRefusedError for one that is too large.
+    """
     size = len(write.value) + len(write.key.encode()) + _OVERHEAD
     if size > MAX_DOCUMENT_BYTES:
         raise StoreRefusedError(
             f"the value of key {write.key} is too large: MongoDB takes documents of up to {MAX_DOCUMENT_BYTES} bytes, "
             f"and this one has {size}"
         )
-    expires = None if write.ttl is None else _time(now + write.ttl)
-    return {"value": _encoded(write.value), "_etag": str(uuid4()), "_ttl": expires}
+    found: Document = {"value": _encoded(write.value), "_etag": str(uuid4())}
+    if write.kept_expiry is None:
+        found["_ttl"] = None if write.ttl is None else _time(now + write.ttl)
+    return found
 
 
 def is_expired(found: Document, now: float) -> bool:

@@ -34,6 +34,7 @@ class MongoDBStore(Store):
     """State in one MongoDB collection, which Dapr's sidecars may use at the same time."""
 
     features = frozenset(Feature)
+    keeps_expiry = True
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""

@@ -55,7 +55,10 @@ async def _set(collection: Collection, write: Set, session: Session) -> None:
     document = layout.document(write, now)
     if write.if_match is not None:
         where = _present(write.key, write.if_match, now)
-        done = await collection.replace_one(where, document, session=session)
+        if write.kept_expiry is None:
+            done = await collection.replace_one(where, document, session=session)
+        else:
+            done = await collection.update_one(where, {"$set": document}, session=session)
         if not done.matched_count:
             raise absent_or_changed(write)
     elif write.if_absent:

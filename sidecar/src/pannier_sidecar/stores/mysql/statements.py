@@ -64,9 +64,10 @@ class Statements:
 
     def replace(self, write: Set, etag: str) -> str:
         value, kind = value_and_kind(write.value)
+        expiry = "expiredate" if write.kept_expiry is not None else _expiry(write.ttl)
         return (
             f"UPDATE {self._name} SET value = {value}, isbinary = {kind}, eTag = {text(new_etag())}, "
-            f"expiredate = {_expiry(write.ttl)} WHERE {self._is(write.key)} AND {_has_etag(etag)} AND {_ALIVE}"
+            f"expiredate = {expiry} WHERE {self._is(write.key)} AND {_has_etag(etag)} AND {_ALIVE}"
         )
 
     def delete(self, key: str) -> str:

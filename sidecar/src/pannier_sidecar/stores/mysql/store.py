@@ -45,6 +45,7 @@ class MySQLStore(PooledStore):
     """State in a table that other processes, Dapr's sidecar among them, may use at the same time."""
 
     features = frozenset(Feature)
+    keeps_expiry = True
     max_key_bytes = MAX_KEY
 
     def __init__(self, settings: Mapping[str, Setting]):

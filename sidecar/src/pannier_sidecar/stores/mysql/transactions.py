@@ -54,6 +54,10 @@ class Transaction(CheckedTransaction[Connection]):
         written = [write for write in last if isinstance(write, Set) and write.key not in absent]
         # A key that must be absent needs no delete. If it appears meanwhile, it belongs to another client.
         deleted = [write.key for write in last if isinstance(write, Delete) and write.key not in absent]
+        for write in written:
+            if write.kept_expiry is not None:
+                await connection.execute(self._statements.replace(write, write.if_match or ""))
+        written = [write for write in written if write.kept_expiry is None]
         for part in parts(
             sorted(written, key=key_of), max_bytes=BYTES_AT_ONCE, max_length=None if self._is_exact else 1
         ):

@@ -56,6 +56,10 @@ class Statements:
             f"{own}{renewal} WHERE key = $1 AND {layout.etag} = ${etag}::{layout.etag_type} AND {alive}"
         )
         """TTL, values, ETag."""
+        self.replace_only = self.replace.replace(
+            EXPIRY.format("$2::int4"), f"CASE WHEN $2::int4 IS NULL THEN {layout.expires} END"
+        )
+        """The same, without changing the expiry: the TTL is NULL."""
         self.delete = f"DELETE FROM {table} WHERE key = $1"
         self.delete_matching = f"{self.delete} AND {layout.etag} = $2::{layout.etag_type} AND {alive}"
         """ETag."""

@@ -49,6 +49,7 @@ class PostgreSQLStore(PooledStore):
     statements: ClassVar[type[Statements]] = Statements
 
     features = frozenset(Feature)
+    keeps_expiry = True
     max_key_bytes = 2692
     """Maximum of bytes in an entry of an index."""
     layout: ClassVar[Layout]

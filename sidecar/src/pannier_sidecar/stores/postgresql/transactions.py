@@ -11,7 +11,7 @@ from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .names import key_of, name_of
-from .writing import columns_of, etag_of
+from .writing import check_outcome, columns_of, etag_of, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,9 @@ class Transaction:
         last = {write.key: write for write in writes}.values()
         self._absent = {write.key: write for write in writes if write.if_absent}
         self._created = [write for write in last if isinstance(write, Set) and write.key in self._absent]
-        self._written = [write for write in last if isinstance(write, Set) and write.key not in self._absent]
+        sets = [write for write in last if isinstance(write, Set) and write.key not in self._absent]
+        self._written = [write for write in sets if write.kept_expiry is None]
+        self._kept = [write for write in sets if write.kept_expiry is not None]
         # A key that must be absent needs no delete. If it appears meanwhile, it belongs to another client.
         self._deleted = [write for write in last if isinstance(write, Delete) and write.key not in self._absent]
         self._is_ending = False
@@ -71,6 +73,9 @@ class Transaction:
     async def _write(self, connection: Connection) -> None:
         if self._written:
             await connection.execute(self._statements.write_many, *columns_of(self._written, self._layout))
+        for write in self._kept:
+            statement = statement_of(write, self._statements, self._layout)
+            check_outcome(write, await connection.execute(statement.text, *statement.parameters))
         if self._created:
             rows = await connection.fetch(self._statements.create_many, *columns_of(self._created, self._layout))
             made = {key_of(name) for (name,) in rows}

@@ -38,7 +38,7 @@ def statement_of(write: Write, statements: Statements, layout: Layout) -> Statem
     if isinstance(write, Set):
         parameters = (name, write.ttl, *layout.encoded(write.value), *etag)
         if etag:
-            return Statement(statements.replace, parameters)
+            return Statement(statements.replace if write.kept_expiry is None else statements.replace_only, parameters)
         return Statement(statements.create if write.if_absent else statements.write, parameters)
     if etag:
         return Statement(statements.delete_matching, (name, *etag))

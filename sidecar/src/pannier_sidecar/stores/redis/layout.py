@@ -98,11 +98,11 @@ def write(write: Write, key: bytes) -> bytes:
         return _SET_TTL % (len(key), key, len(value), value, len(ttl), ttl)
     wanted = precondition(write)
     if write.is_first_write:
-        ttl = b"" if write.ttl is None else _milliseconds(write.ttl)
+        ttl = _ttl(write)
         return _SET_FIRST % (len(key), key, len(value), value, len(wanted), wanted, len(ttl), ttl)
-    if write.ttl is None:
+    ttl = _ttl(write)
+    if not ttl:
         return _SET_IF % (len(key), key, len(value), value, len(wanted), wanted)
-    ttl = _milliseconds(write.ttl)
     return _SET_IF_TTL % (len(key), key, len(value), value, len(wanted), wanted, len(ttl), ttl)
 
 
@@ -111,9 +111,8 @@ def transaction(writes: Sequence[Write], keys: Sequence[bytes]) -> bytes:
     command: list[Part] = [b"EVALSHA", scripts.TRANSACT.sha, len(keys), *keys]
     for write in writes:
         if isinstance(write, Set):
-            ttl = b"" if write.ttl is None else _milliseconds(write.ttl)
             kind = b"first-write" if write.is_first_write else b"set"
-            command += (kind, precondition(write), write.value, ttl)
+            command += (kind, precondition(write), write.value, _ttl(write))
         else:
             command += (b"delete", precondition(write), b"", b"")
     return pack(*command)
@@ -132,6 +131,13 @@ def precondition(write: Write) -> bytes:
         f"{etag!r} for key {write.key} is no ETag of a Redis store, whose ETags are integers; "
         "send the one that the last read returned"
     )
+
+
+def _ttl(write: Set) -> bytes:
+    """Return the TTL of a write as the scripts take it; empty: never."""
+    if write.kept_expiry is not None:
+        return b"keep"
+    return b"" if write.ttl is None else _milliseconds(write.ttl)
 
 
 def _milliseconds(ttl: int) -> bytes:

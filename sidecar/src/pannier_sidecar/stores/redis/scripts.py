@@ -22,6 +22,10 @@ from pannier_crds.digests import sha1
 # permission, then refuses before anything has changed.
 _PUT: Final = """
 local function put(key, value, ttl, mark)
+  if ttl == 'keep' then
+    ttl = redis.call('PTTL', key)
+    if ttl < 0 then ttl = '' end
+  end
   local version = redis.pcall('HINCRBY', key, 'version', 1)
   if version == 1 or type(version) == 'table' then
     if version ~= 1 then
@@ -99,7 +103,7 @@ ABSENT: Final = b"*"
 """Precondition: the key is absent. Others are an ETag, or empty for none."""
 
 SET: Final = Script(_PUT + "return put(KEYS[1], ARGV[1], ARGV[2]) or 0")
-"""KEYS: key. ARGV: value, TTL in ms or nothing."""
+"""KEYS: key. ARGV: value, TTL in ms or nothing. Everywhere a TTL may also be `keep`: the key has it already."""
 SET_IF: Final = Script(
     _PUT + _ETAG + _REFUSAL + "return refusal(KEYS[1], ARGV[2], 1) or put(KEYS[1], ARGV[1], ARGV[3], ARGV[4]) or 0"
 )

@@ -34,6 +34,7 @@ class RedisStore(Store):
     """State in Redis, laid out as Dapr lays it out."""
 
     features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE})
+    keeps_expiry = True
     max_transaction = 200_000  # five arguments each, and the protocol allows a command 1,048,576
 
     def __init__(self, settings: Mapping[str, Setting]):

@@ -181,7 +181,10 @@ class StateTable:
     def _carry_out(self, now: float, write: Write) -> None:
         if isinstance(write, Set):
             value, is_binary = _encoded(write.value)
-            expiry = None if write.ttl is None else _text_of_time(now + write.ttl)
+            expiry: str | None = None if write.ttl is None else _text_of_time(now + write.ttl)
+            if write.kept_expiry is not None:
+                kept = self.connection.execute(self._select_etag, (write.key,)).fetchone()[1]
+                expiry = None if kept is None else kept.decode()
             self.connection.execute(self._upsert, (write.key, value, is_binary, str(next(self._etags)), expiry))
         else:
             self.connection.execute(self._delete, (write.key,))

@@ -34,6 +34,7 @@ class SQLiteStore(Store):
 
     features = frozenset(Feature)
     changes_by = ChangesBy.POLL
+    keeps_expiry = True
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""

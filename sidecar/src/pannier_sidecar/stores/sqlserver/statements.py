@@ -73,8 +73,10 @@ class Statements:
     def replace(self, write: Set, etag: str) -> Statement:
         """Write a row that has an ETag, and count it."""
         assigned = ", ".join(f"[{column}] = @{column}" for column in self._layout.columns)
+        if write.kept_expiry is None:
+            assigned += f", [ExpireDate] = {_expiry('@TTL')}"
         return Statement(
-            f"UPDATE {self._name} SET {assigned}, [UpdateDate] = {_NOW}, [ExpireDate] = {_expiry('@TTL')} "
+            f"UPDATE {self._name} SET {assigned}, [UpdateDate] = {_NOW} "
             f"WHERE {self._is('@k')} AND [RowVersion] = @v AND {_alive()}; {_COUNT}",
             [
                 self._table.key("@k", write.key),

@@ -42,6 +42,7 @@ class SQLServerStore(PooledStore):
     """State in a table that other processes, Dapr's sidecar among them, may use at the same time. Version v1."""
 
     features = frozenset(Feature)
+    keeps_expiry = True
     _layout: ClassVar[Layout] = Layout()
 
     def __init__(self, settings: Mapping[str, Setting]):

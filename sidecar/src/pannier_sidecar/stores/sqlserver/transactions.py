@@ -52,7 +52,10 @@ class Transaction(CheckedTransaction[Connection]):
 
     async def _write(self, connection: Connection, writes: Sequence[Write]) -> None:
         last = {write.key: write for write in writes}.values()
-        sets = sorted((write for write in last if isinstance(write, Set)), key=key_of)
+        kept = [write for write in last if isinstance(write, Set) and write.kept_expiry is not None]
+        for write in kept:
+            await connection.count(*self._statements.replace(write, write.if_match or ""))
+        sets = sorted((write for write in last if isinstance(write, Set) and write not in kept), key=key_of)
         # A statement must not write two keys that are one to the table.
         for part in parts(sets, max_bytes=BYTES_AT_ONCE, max_length=MAX_ROWS if self._table.is_exact else 1):
             if await connection.count(*self._statements.write(part)) != len(part):

@@ -143,7 +143,7 @@ def body_of(write: Set, name: EntityName, expires_at: int | None) -> bytes:
 
 def expiry_of(write: Set) -> int | None:
     """Return the Unix time when a value that is written now expires; None: never."""
-    return None if write.ttl is None else min(ceil(time() + write.ttl), LAST_TIME)
+    return write.kept_expiry if write.ttl is None else min(ceil(time() + write.ttl), LAST_TIME)
 
 
 def stored(entity: Entity, etag: str) -> StoredValue:

@@ -40,6 +40,7 @@ class TableStore(Store):
     """State in a table. Azure's reads see every write that was answered; those of Cosmos DB, what its account says."""
 
     features = frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE})
+    keeps_expiry = True
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
