@@ -20,7 +20,7 @@ TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/))
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml pannier/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
-.PHONY: help run test test-unit test-in-parts hostile dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator dist constraints setup clean
+.PHONY: help run test test-unit test-in-parts hostile changes dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator dist constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-in-parts: $(STAMP) ## run every test as CI does, several parts at the same 
 hostile: $(STAMP) ## run the faults of production and hostile clients at length, and write docs/promises.md
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest tests/hostile --at-length --timeout=900 --promises=write $(ARGS)
+
+changes: $(STAMP) ## make 10,000 increments and appends of one key on every store, by several sidecars, with every tenth answer lost (ARGS="--store redis")
+	@scripts/debian-package redis-server command -v redis-server
+	@$(BIN)/pytest --changes=10000 tests/conformance/test_changes_where_values_are.py tests/scenarios/test_every_tenth_answer_lost.py $(ARGS)
 
 dapr-suite: $(STAMP) ## run Dapr's own integration tests of state against this sidecar (ARGS="--only secret"); the first time they are built
 	@cd tests && ../$(BIN)/python -m dapr_suite $(ARGS)

@@ -14,6 +14,8 @@ from servers.databases import DATABASES, applies, is_of, named
 HERE = Path(__file__).parent
 ON_EVERY_DATABASE = ("conformance", "scenarios")
 """Folders whose tests run on every database."""
+MANY_CHANGES_LIMIT_S = 3600
+"""With `--changes`, of each test: a slow emulator takes many minutes."""
 FIRST_TEST_LIMIT_S = 300
 """The first test of a database waits for its server, which on a busy machine may take a minute by itself."""
 
@@ -34,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--store-table",
         choices=("write", "check"),
         help="write the table of stores from what the conformance suite has proved, or check that it says just that",
+    )
+    parser.addoption(
+        "--changes", type=int, help="how many increments and appends of one key, instead of fewer on slow stores"
     )
     parser.addoption("--at-length", action="store_true", help="run tests/hostile in its long form")
     parser.addoption(
@@ -70,6 +75,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         database = _database_of(item)
         for warning in database.passed_over if database else ():
             item.add_marker(pytest.mark.filterwarnings(warning))
+        if config.getoption("--changes"):
+            item.add_marker(pytest.mark.timeout(MANY_CHANGES_LIMIT_S), append=False)
         stays = (database is None or applies(item, database)) and _is_of(config.getoption("--store"), item, database)
         (kept if stays else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)

@@ -15,6 +15,7 @@ from pannier_sidecar.state.directory import ServedStore
 from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.errors.of_changes import ExpiryNotGivenError
 from pannier_sidecar.state.hot_keys import HotKeys, Place
+from pannier_sidecar.state.idempotency import once_of
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Feature, Store
@@ -35,7 +36,12 @@ class Sidecar:
 
     async def change(self, key: str, change: Change, *, etag: str | None = None, ttl: int | None = UNGIVEN) -> object:
         place = Place(self.served, key)
-        return await self.keys.change(place, change, etag=etag, ttl=ttl, strong=False)
+        return (await self.keys.change(place, change, etag=etag, ttl=ttl, strong=False)).value
+
+    async def change_once(self, key: str, change: Change, idempotency_key: str) -> object:
+        once = once_of(self.served, "app", key, {}, idempotency_key, change)
+        place = Place(self.served, key)
+        return (await self.keys.change(place, change, etag=None, ttl=UNGIVEN, strong=False, once=once)).value
 
 
 async def test_each_change_is_carried_out(store: Store, key: Keys) -> None:
@@ -97,10 +103,12 @@ async def keeps_expiry(store: Store, key: Keys, carry_out: Callable[[Set], Await
 
 
 @pytest.mark.timeout(240)  # each write waits for a disk, if there is one
-async def test_thousands_of_changes_by_several_sidecars_lose_none(subject: Database, store: Store, key: Keys) -> None:
+async def test_thousands_of_changes_by_several_sidecars_lose_none(
+    subject: Database, store: Store, key: Keys, pytestconfig: pytest.Config
+) -> None:
     sidecars = [Sidecar(store) for _ in range(SIDECARS)]
     callers = [sidecar for sidecar in sidecars for _ in range(CALLERS)]
-    each = max(1, subject.increments // len(callers))
+    each = max(1, (pytestconfig.getoption("--changes") or subject.increments) // len(callers))
     total = each * len(callers)
     numbers: list[object] = []
     lengths: list[object] = []
@@ -117,3 +125,29 @@ async def test_thousands_of_changes_by_several_sidecars_lose_none(subject: Datab
     left = (await value_of(store, key("l")) or b"")[1:-1].split(b",")
     assert len(set(left)) == len(left) == total // 2
     assert sorted(map(str, lengths)) == sorted(str(min(length, total // 2)) for length in range(1, total + 1))
+
+
+@pytest.mark.on(lambda database: Feature.TRANSACTIONAL in database.claims and database.transactions_may_race)
+@pytest.mark.timeout(240)
+async def test_requests_sent_twice_to_several_sidecars_are_carried_out_once(
+    subject: Database, store: Store, key: Keys, pytestconfig: pytest.Config
+) -> None:
+    sidecars = [Sidecar(store) for _ in range(SIDECARS)]
+    callers = 2 * SIDECARS
+    each = max(2, (pytestconfig.getoption("--changes") or subject.increments // 5) // callers)
+    total = each * callers
+
+    async def call(caller: int) -> None:
+        for turn in range(each):
+            number = caller * each + turn
+            first, second = sidecars[number % SIDECARS], sidecars[(number + 1) % SIDECARS]
+            for name, change in (("n", Increment("n")), ("l", Append("l", [b"%d" % number]))):
+                sent = [one.change_once(key(name), change, f"of {number}") for one in (first, second)]
+                answers = await asyncio.gather(*sent)
+                assert answers[0] == answers[1]
+                assert await first.change_once(key(name), change, f"of {number}") == answers[0]
+
+    await asyncio.gather(*map(call, range(callers)))
+    assert await value_of(store, key("n")) == b"%d" % total
+    elements = (await value_of(store, key("l")) or b"")[1:-1].split(b",")
+    assert sorted(map(int, elements)) == list(range(total))

@@ -70,9 +70,9 @@ class GrpcClient:
     def close(self) -> None:
         self._channel.close()
 
-    def call(self, name: str, request: Any) -> Any:
-        """Make a call. Raises Refused."""
-        return _asked(self._calls[name], request)
+    def call(self, name: str, request: Any, once: str | None = None) -> Any:
+        """Make a call, with an idempotency key if it has one. Raises Refused."""
+        return _asked(self._calls[name], request, () if once is None else (("idempotency-key", once),))
 
     # --- StateApi -----------------------------------------------------------------------------------------------------
 
@@ -206,15 +206,15 @@ class DaprGrpcClient(GrpcClient):
         listed = self.call("ListKeys", request)
         return [_listed(each) for each in listed.keys], listed.cursor or None
 
-    def change(self, store: str | None, name: str, key: str, **fields: Any) -> Any:
+    def change(self, store: str | None, name: str, key: str, once: str | None = None, **fields: Any) -> Any:
         method = {"increment": "Increment", "append": "Append", "get-and-set": "GetAndSet", "touch": "Touch"}[name]
         kind = message(f"pannier.v1.{method}Request")
         if name == "get-and-set":
-            answer = self.call(method, kind(store_name=store, state=self.item(Item(key, **fields))))
+            answer = self.call(method, kind(store_name=store, state=self.item(Item(key, **fields))), once)
             return answer.data if answer.HasField("data") else None
         names = {"maxLength": "max_length"}
         given = {names.get(field, field): value for field, value in fields.items()}
-        answer = self.call(method, kind(store_name=store, key=key, **given))
+        answer = self.call(method, kind(store_name=store, key=key, **given), once)
         return getattr(answer, {"increment": "value", "append": "length", "touch": "exists"}[name])
 
     def exists(self, store: str | None, key: str) -> bool:
@@ -233,9 +233,9 @@ def calls(channel: grpc.Channel, service: str) -> dict[str, Any]:
     return {name: unary(channel, service, name)[1] for name in methods(service)}
 
 
-def _asked(call: Any, request: Any) -> Any:
+def _asked(call: Any, request: Any, metadata: tuple[tuple[str, str], ...] = ()) -> Any:
     try:
-        return call(request, timeout=PATIENCE_S)
+        return call(request, timeout=PATIENCE_S, metadata=metadata)
     except grpc.RpcError as error:
         raise refused(error) from error
 

@@ -22,6 +22,7 @@ KINDS_OF_STATUS = {
     400: Kind.MALFORMED,
     403: Kind.FORBIDDEN,
     409: Kind.CONFLICT,
+    422: Kind.CONFLICT,
     500: Kind.FAILED,
     503: Kind.NOT_READY,
 }
@@ -143,9 +144,10 @@ class HttpClient:
         assert answer.status in (statuses or [200]), answer
         return [(entry["key"], entry.get("errorCode")) for entry in results]
 
-    def change(self, store: str | None, name: str, key: str, **fields: Any) -> Any:
+    def change(self, store: str | None, name: str, key: str, once: str | None = None, **fields: Any) -> Any:
         values = [b'"%b":%b' % (field.encode(), _spelt(value)) for field, value in {"key": key, **fields}.items()]
-        answer = self._ok("POST", _alpha(path(store)) + f"/{name}", b"{" + b",".join(values) + b"}")
+        headers = {} if once is None else {"Idempotency_Key": once}
+        answer = self._ok("POST", _alpha(path(store)) + f"/{name}", b"{" + b",".join(values) + b"}", **headers)
         if name == "get-and-set":
             return answer.body if answer.status == 200 else None
         [found] = answer.json.values()

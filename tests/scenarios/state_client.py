@@ -173,9 +173,10 @@ class ActorApi(StateApi, Protocol):
         """Return each item's key, and the code of its error."""
         ...
 
-    def change(self, store: str | None, name: str, key: str, **fields: Any) -> Any:
+    def change(self, store: str | None, name: str, key: str, once: str | None = None, **fields: Any) -> Any:
         """Change a value where it is: `name` is increment, append, get-and-set or touch. Return the only field of the
         answer: the number, the length, the value before (None if there was none), or whether there is a value.
+        `once` is an Idempotency-Key.
         """
         ...
 

@@ -1,11 +1,14 @@
 """Increment, append, get-and-set, touch and exists: one call does what a read and a write by ETag would do."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from scenarios.http_client import HttpClient
 from scenarios.state_client import ActorApi, Item, Kind, Refused
 from scenarios.worlds import World
+from servers.grpc_protos import message
 
 from pannier_sidecar.state.store import Feature
 
@@ -51,6 +54,47 @@ def test_a_touch_says_when_a_value_expires(here: World, lists: ActorApi, key: st
     assert found.expires_at is None
 
 
+@pytest.mark.every_store
+@pytest.mark.on(lambda database: Feature.TRANSACTIONAL in database.claims)
+def test_a_repeated_request_is_answered_as_the_first(lists: ActorApi, key: str) -> None:
+    for _ in range(2):
+        assert lists.change(STORE, "increment", key, once="n") == 1
+        assert lists.change(STORE, "append", f"{key}l", once="l", values=[b"1"]) == 1
+        assert lists.change(STORE, "get-and-set", f"{key}v", once="v", value=b'"x"') is None
+        assert lists.change(STORE, "get-and-set", f"{key}v", once="w", value=b"2") == b'"x"'
+    with pytest.raises(Refused) as refused:
+        lists.change(STORE, "increment", key, once="n", by=2)
+    assert refused.value.code == "ERR_IDEMPOTENCY_KEY_REUSED"
+    assert lists.change(STORE, "increment", key, by=0) == 1
+
+
+@pytest.mark.every_store
+@pytest.mark.on(lambda database: Feature.TRANSACTIONAL not in database.claims)
+def test_a_store_that_cannot_remember_an_idempotency_key_refuses_it(lists: ActorApi, key: str) -> None:
+    with pytest.raises(Refused) as refused:
+        lists.change(STORE, "increment", key, once="n")
+    assert refused.value.code == "ERR_IDEMPOTENCY_KEY_NOT_SUPPORTED"
+    assert not lists.exists(STORE, key)
+
+
+def test_the_etag_of_the_result_is_returned_if_asked_for(here: World, key: str) -> None:
+    for name, body in (
+        ("increment", f'{{"key": "{key}", "returnEtag": true}}'),
+        ("append", f'{{"key": "{key}l", "values": [1], "returnEtag": true}}'),
+        ("get-and-set", f'{{"key": "{key}s", "value": 1, "returnEtag": true}}'),
+        ("touch", f'{{"key": "{key}", "metadata": {{"ttlInSeconds": "900"}}, "returnEtag": true}}'),
+    ):
+        answer = here.http.call("POST", f"/v1.0-alpha1/state/{STORE}/{name}", body)
+        found = here.http.get(STORE, json.loads(body)["key"])
+        assert found is not None
+        assert answer.headers["etag"] == found.etag
+    request = message("pannier.v1.IncrementRequest")(store_name=STORE, key=key, return_etag=True)
+    etag = here.dapr_grpc.call("Increment", request).etag
+    found = here.http.get(STORE, key)
+    assert found is not None
+    assert etag == found.etag
+
+
 def test_numbers_of_64_bits_are_exact(lists: ActorApi, key: str) -> None:
     assert lists.change(STORE, "increment", key, initial=2**53, by=1) == 2**53 + 1
     assert lists.change(STORE, "increment", key, by=-(2**63) + 1) == 2**53 + 2 - 2**63
@@ -61,7 +105,8 @@ def test_numbers_of_64_bits_are_exact(lists: ActorApi, key: str) -> None:
 
 def test_what_cannot_be_changed_so_is_refused_without_its_value(lists: ActorApi, key: str) -> None:
     lists.save(STORE, Item(key, b'"secret"'))
-    for name, fields in (("increment", {}), ("append", {"values": [b"1"]})):
+    calls: list[tuple[str, dict[str, Any]]] = [("increment", {}), ("append", {"values": [b"1"]})]
+    for name, fields in calls:
         with pytest.raises(Refused) as refused:
             lists.change(STORE, name, key, **fields)
         assert refused.value.code == "ERR_STATE_WRONG_KIND"

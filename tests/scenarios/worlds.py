@@ -49,6 +49,10 @@ class World:
     dapr_sdk_aio: AioSdkClient
     stored: Callable[[str], bytes | None] | None
     """Reads the database without the sidecar; None if nobody else can."""
+    components: Path
+    """The folder of its components."""
+    environment: Mapping[str, str]
+    """What a sidecar over the same database needs."""
 
     def can(self, feature: Feature) -> bool:
         return feature in self.database.claims
@@ -111,7 +115,7 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         )
         for client in clients:
             stack.callback(client.close)
-        yield World(database, pannier, http, *clients, server.stored)
+        yield World(database, pannier, http, *clients, server.stored, folder / "components", server.environment)
 
 
 class Worlds:

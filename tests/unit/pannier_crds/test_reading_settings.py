@@ -56,6 +56,7 @@ def test_defaults_stand_where_nothing_is_written() -> None:
         "actorStateStore": False,
         "defaultStateStore": False,
         "ttlInSeconds": None,
+        "idempotencyKeyTTLInSeconds": 3600,
     }
 
 

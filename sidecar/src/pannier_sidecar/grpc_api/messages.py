@@ -480,12 +480,14 @@ class IncrementRequest(Struct, gc=False):
     etag: Annotated[str, 7] = ""
     consistency: Annotated[int, 8] = 0
     metadata: Annotated[dict[str, str], 9] = {}
+    return_etag: Annotated[bool, 10] = False
 
 
 class IncrementResponse(Struct, gc=False):
     """Of pannier.v1."""
 
     value: Annotated[Int64, 1] = Int64(0)
+    etag: Annotated[str, 2] = ""
 
 
 class AppendRequest(Struct, gc=False):
@@ -498,12 +500,14 @@ class AppendRequest(Struct, gc=False):
     etag: Annotated[str, 5] = ""
     consistency: Annotated[int, 6] = 0
     metadata: Annotated[dict[str, str], 7] = {}
+    return_etag: Annotated[bool, 8] = False
 
 
 class AppendResponse(Struct, gc=False):
     """Of pannier.v1."""
 
     length: Annotated[int, 1] = 0
+    etag: Annotated[str, 2] = ""
 
 
 class GetAndSetRequest(Struct, gc=False):
@@ -511,12 +515,14 @@ class GetAndSetRequest(Struct, gc=False):
 
     store_name: Annotated[str, 1] = ""
     state: Annotated[StateItem | None, 2] = None
+    return_etag: Annotated[bool, 3] = False
 
 
 class GetAndSetResponse(Struct, gc=False):
     """Of pannier.v1."""
 
     data: Annotated[bytes | None, 1] = None
+    etag: Annotated[str, 2] = ""
 
 
 class TouchRequest(Struct, gc=False):
@@ -527,12 +533,14 @@ class TouchRequest(Struct, gc=False):
     etag: Annotated[str, 3] = ""
     consistency: Annotated[int, 4] = 0
     metadata: Annotated[dict[str, str], 5] = {}
+    return_etag: Annotated[bool, 6] = False
 
 
 class ExistsResponse(Struct, gc=False):
     """Of pannier.v1."""
 
     exists: Annotated[bool, 1] = False
+    etag: Annotated[str, 2] = ""
 
 
 class SayHelloRequest(Struct, gc=False):

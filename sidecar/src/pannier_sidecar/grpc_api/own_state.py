@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
+    from ..http2.headers import Headers
     from ..state.bulk_reads import BulkItem
     from ..state.errors import StateError, StoreError
     from ..state.listing import Owner
@@ -56,17 +57,17 @@ class OwnMethods:
 
         return ChangeCalls(self._service, self._unnamed)
 
-    async def increment(self, request: messages.IncrementRequest) -> Struct:
-        return await self._change_calls.increment(request)
+    async def increment(self, request: messages.IncrementRequest, headers: Headers) -> Struct:
+        return await self._change_calls.increment(request, headers)
 
-    async def append(self, request: messages.AppendRequest) -> Struct:
-        return await self._change_calls.append(request)
+    async def append(self, request: messages.AppendRequest, headers: Headers) -> Struct:
+        return await self._change_calls.append(request, headers)
 
-    async def get_and_set(self, request: messages.GetAndSetRequest) -> Struct:
-        return await self._change_calls.get_and_set(request)
+    async def get_and_set(self, request: messages.GetAndSetRequest, headers: Headers) -> Struct:
+        return await self._change_calls.get_and_set(request, headers)
 
-    async def touch(self, request: messages.TouchRequest) -> Struct:
-        return await self._change_calls.touch(request)
+    async def touch(self, request: messages.TouchRequest, headers: Headers) -> Struct:
+        return await self._change_calls.touch(request, headers)
 
     async def exists(self, request: messages.GetStateRequest) -> Struct:
         return await self._change_calls.exists(request)
@@ -147,17 +148,20 @@ def methods(service: StateService, on_error: Callable[[StateError], None], *, is
         on_error(error)
         return worded(error)
 
-    handlers: dict[str, tuple[type[Struct], Handler]] = {
-        "ListKeys": (messages.ListKeysRequest, own.list_keys),
-        "DeleteBulk": (messages.DeleteBulkStateRequest, own.delete_bulk),
-        "DeleteActorState": (messages.DeleteActorStateRequest, own.delete_actor_state),
-        "DeleteKeys": (messages.DeleteKeysRequest, own.delete_keys),
+    changes: dict[str, tuple[type[Struct], Handler]] = {
         "Increment": (messages.IncrementRequest, own.increment),
         "Append": (messages.AppendRequest, own.append),
         "GetAndSet": (messages.GetAndSetRequest, own.get_and_set),
         "Touch": (messages.TouchRequest, own.touch),
+    }
+    others: dict[str, tuple[type[Struct], Handler]] = {
+        "ListKeys": (messages.ListKeysRequest, own.list_keys),
+        "DeleteBulk": (messages.DeleteBulkStateRequest, own.delete_bulk),
+        "DeleteActorState": (messages.DeleteActorStateRequest, own.delete_actor_state),
+        "DeleteKeys": (messages.DeleteKeysRequest, own.delete_keys),
         "Exists": (messages.GetStateRequest, own.exists),
     }
     return {
-        name: unary(request, handler, long, error_mapper=error_mapper) for name, (request, handler) in handlers.items()
+        name: unary(request, handler, long, error_mapper=error_mapper, takes_headers=name in changes)
+        for name, (request, handler) in {**changes, **others}.items()
     }

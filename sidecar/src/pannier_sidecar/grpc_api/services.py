@@ -4,7 +4,8 @@ statuses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from .long_messages import LongMessages
 
     Answer = Callable[[bytes, Headers], Awaitable[bytes]]
-    Handler = Callable[[Any], Awaitable[Struct]]
+    Handler = Callable[..., Awaitable[Struct]]
+    """Takes the message, and perhaps `headers`."""
 
 
 class Services:
@@ -133,15 +135,20 @@ def unary(
     *,
     error_mapper: Callable[[StateError], StatusError] = failure,
     fast: FastMethod | None = None,
+    takes_headers: bool = False,
 ) -> Method:
-    """Return a method that decodes a `request` and answers with the result of `handler`, or with its error."""
+    """Return a method that decodes a `request` and answers with the result of `handler`, or with its error.
+
+    With `takes_headers` the handler gets the headers of the call too.
+    """
     is_bulk = request is GetBulkStateRequest
 
     async def answer(message: bytes, headers: Headers) -> bytes:
         try:
+            handle = partial(handler, headers=headers) if takes_headers else handler
             if len(message) > SINGLE or is_bulk:
-                return await long.answer(request, message, handler)
-            return encode(await handler(decode(request, message)))
+                return await long.answer(request, message, handle)
+            return encode(await handle(decode(request, message)))
         except MalformedMessageError as error:
             raise StatusError(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:

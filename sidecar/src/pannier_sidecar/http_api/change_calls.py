@@ -26,7 +26,6 @@ from ..state.errors import MalformedRequestError, TooManyItemsError
 from ..state.requests import GetRequest
 from .bounds import MAX_METADATA
 from .decoding import NO_DEFAULTS, request_defaults
-from .encoding import NO_CONTENT
 from .json_errors import why_not_json
 from .messages import JSON, Answer
 from .paths import Operation
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..state.changes import Change
+    from ..state.hot_keys import Result
     from ..state.service import StateService
     from .messages import Call
 
@@ -53,6 +53,8 @@ class SentChange(Struct, forbid_unknown_fields=True, rename="camel", kw_only=Tru
     """The ETag that the key must have; the header If-Match says the same."""
     metadata: Raw = field(default_factory=_nothing)
     """`ttlInSeconds`, and what else the store takes."""
+    return_etag: bool = False
+    """Whether the answer has the ETag of the value that the call leaves."""
 
     def change(self, max_items: int) -> Change:
         raise NotImplementedError
@@ -161,6 +163,8 @@ class ChangeCalls:
             sent.etag or call.headers.get(b"if-match", b"").decode("utf-8", "replace"),
             defaults.consistency,
             {**_metadata(sent.metadata), **defaults.metadata},
+            call.headers.get(b"idempotency-key", b"").decode("latin-1"),
+            sent.return_etag,
         )
         return _answer(operation, await self._service.changing.change(request))
 
@@ -198,11 +202,10 @@ def _metadata(sent: Raw) -> Mapping[str, str]:
     return {name: str(value) for name, value in given.items() if value is not None and value != ""}
 
 
-def _answer(operation: Operation, result: Any) -> Answer:
+def _answer(operation: Operation, result: Result) -> Answer:
+    # An ETag that Pannier has just made needs no quoting.
+    headers = () if result.etag is None else ((b"etag", result.etag.encode()),)
     if operation is Operation.GET_AND_SET:
-        return NO_CONTENT if result is None else Answer(200, result, JSON)
-    if operation is Operation.INCREMENT:
-        return Answer(200, msgspec.json.encode(NumberBody(result)), JSON)
-    if operation is Operation.APPEND:
-        return Answer(200, msgspec.json.encode(LengthBody(result)), JSON)
-    return Answer(200, msgspec.json.encode(ExistsBody(result)), JSON)
+        return Answer(204, headers=headers) if result.value is None else Answer(200, result.value, JSON, headers)
+    body = {Operation.INCREMENT: NumberBody, Operation.APPEND: LengthBody}.get(operation, ExistsBody)(result.value)
+    return Answer(200, msgspec.json.encode(body), JSON, headers)

@@ -277,6 +277,7 @@ class _View:
             desired.default_ttl,
             desired.is_default,
             desired.holds_actor_state,
+            desired.idempotency_ttl,
         )
 
     @property

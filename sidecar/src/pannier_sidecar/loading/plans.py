@@ -64,6 +64,12 @@ class DesiredStore:
         return seconds if isinstance(seconds, int) and seconds > 0 else None
 
     @property
+    def idempotency_ttl(self) -> int:
+        seconds = self.settings["idempotencyKeyTTLInSeconds"]
+        assert isinstance(seconds, int), "the catalogue has a default"
+        return seconds
+
+    @property
     def is_default(self) -> bool:
         return self.settings["defaultStateStore"] is True
 

@@ -63,7 +63,7 @@ class StoreSource:
             while True:
                 page = await self._page(prefix, cursor)
                 ours = [stored for stored in page.keys if key_of(self._scheme, stored) is not None]
-                self.passed_over += len(page.keys) - len(ours)
+                self.passed_over += len(page.keys) - len(ours) - sum(map(self._scheme.is_beside, page.keys))
                 self._keys.add(ours)
                 cursor = page.cursor
                 if cursor is None:

@@ -73,6 +73,10 @@ class Standing(Struct):
 class Change(Protocol):
     """One change of one key."""
 
+    @property
+    def key(self) -> str:
+        """The key as the app named it, for messages."""
+
     def apply(self, standing: Standing, ttl: int | None) -> tuple[object, bool]:
         """Change what stands there; return the result of the call, and whether there is something to write.
 
@@ -84,7 +88,6 @@ class Increment(Struct, frozen=True):
     """Adds to a whole number; the result is the new number."""
 
     key: str
-    """As the app named it, for messages; so in all changes."""
     by: int = 1
     initial: int = 0
     """What an absent key counts as."""

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
 from .changes import UNGIVEN, Change, Touch
 from .errors import EmptyKeyError, MalformedRequestError
-from .hot_keys import HotKeys, Place
+from .hot_keys import HotKeys, Place, Result
+from .idempotency import once_of
 from .requests import NO_METADATA, STRONG, Consistency, Get, GetRequest
 from .writing import TTL_FIELD, checked_key, refuse_outbox, ttl_of
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from .bytes_in_flight import BytesInFlight
     from .directory import Directory, ServedStore
+    from .idempotency import Once
     from .store import StoredValue
 
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 
 OPERATIONS: Final = {"Increment": "increment", "Append": "append", "GetAndSet": "get_and_set", "Touch": "touch"}
 """The names of the calls in metrics and errors."""
@@ -40,6 +42,10 @@ class ChangeRequest(Struct, frozen=True):
     consistency: Consistency | None = None
     """Of the write; the value is always read as consistently as the store can."""
     metadata: Mapping[str, str] = NO_METADATA
+    idempotency_key: str = ""
+    """A repeated request with the same one is answered as the first, and not carried out again; empty: none."""
+    wants_etag: bool = False
+    """Whether to read the ETag of the value that the change leaves."""
 
 
 class Calls(Protocol):
@@ -48,8 +54,8 @@ class Calls(Protocol):
     directory: Directory
 
     def one_key(
-        self, operation: str, served: ServedStore, key: str, call: Awaitable[Result], started: float | None = None
-    ) -> Awaitable[Result]:
+        self, operation: str, served: ServedStore, key: str, call: Awaitable[Answer], started: float | None = None
+    ) -> Awaitable[Answer]:
         """Await a call for one key, and count it. Raises OperationFailedError."""
 
 
@@ -60,19 +66,33 @@ class Changing:
         self._calls = calls
         self._keys = HotKeys(bytes_in_flight)
 
-    async def change(self, request: ChangeRequest) -> Any:
-        """Carry out a change; return its result, as the change describes it.
+    async def change(self, request: ChangeRequest) -> Result:
+        """Carry out a change; return its result.
 
         Raises StoreNotFoundError, StoreNotReadyError, MalformedRequestError, a ChangeRefusedError,
-        ContentionError and OperationFailedError.
+        ContentionError, IdempotencyNotSupportedError, IdempotencyKeyReusedError and OperationFailedError.
         """
         served = self._calls.directory.find(request.store)
         if not request.key:
             raise EmptyKeyError
         place, ttl = _place(served, request), _ttl(served, request)
         strong = request.consistency is STRONG
-        call = self._keys.change(place, request.change, etag=request.etag or None, ttl=ttl, strong=strong)
+        call = self._keys.change(
+            place,
+            request.change,
+            etag=request.etag or None,
+            ttl=ttl,
+            strong=strong,
+            once=self._once(place, request, ttl) if request.idempotency_key else None,
+            wants_etag=request.wants_etag,
+        )
         return await self._calls.one_key(OPERATIONS[type(request.change).__name__], served, request.key, call)
+
+    def _once(self, place: Place, request: ChangeRequest, ttl: int | None) -> Once:
+        change = request.change
+        what = [type(change).__name__, change, request.etag or None, ttl, place.metadata]
+        app_id = self._calls.directory.app_id
+        return once_of(place.served, app_id, place.key, dict(place.metadata), request.idempotency_key, what)
 
     async def exists(self, request: GetRequest) -> StoredValue | None:
         """Return what is stored, None if there is nothing: `get`, counted under a name of its own."""

@@ -35,6 +35,9 @@ class DelegatingStore(Store):
     def feed(self, prefix: str, since: str | None = None) -> Feed:
         return self.inner.feed(prefix, since)
 
+    def together(self, key: str) -> str:
+        return self.inner.together(key)
+
     async def open(self) -> None:
         await self.inner.open()
 

@@ -36,6 +36,8 @@ class ServedStore(Struct, eq=False):
     """The TTL, in seconds, of writes that do not set an expiry."""
     is_default: bool = False
     holds_actor_state: bool = False
+    idempotency_ttl: int = 3600
+    """Seconds for which requests with an Idempotency-Key are remembered."""
     calls_in_flight: int = 0
     """Calls that are using the store now; a retired store is closed when they have ended."""
 

@@ -1,7 +1,8 @@
 """Changes of one key wait for one another, and those that wait together become one write.
 
 A key that is being changed has a task. It reads the key, applies all changes that wait, in the order in which they
-came, and writes the outcome on the condition that the ETag is still the one it has read. If another sidecar came first,
+came, and writes the outcome on the condition that the ETag is still the one it has read. What is remembered of
+Idempotency-Keys is read and written together with it. If another sidecar came first,
 the task pauses for a random time, reads again and decides again, because a mismatch says that nothing was written. A
 write whose outcome is unknown is never repeated: its callers get that error.
 """
@@ -12,22 +13,24 @@ import asyncio
 import os
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from .changes import UNGIVEN, Change, Standing
+from .changes import UNGIVEN, Change, GetAndSet, Standing
 from .directory import ServedStore
 from .errors import ETagMismatchError, NotSupportedError, StateError, StoreError
 from .errors.of_changes import ContentionError
+from .idempotency import Once, Record, record_in
 from .preconditions import mismatch
 from .requests import Get, Set
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .bytes_in_flight import BytesInFlight, Read
-    from .store import StoredValue
+    from .store import Store, StoredValue
 
 PATIENCE_S: Final = 10.0
 """Seconds that a change may wait for others."""
@@ -35,11 +38,15 @@ MAX_WAITING: Final = 10_000
 """Maximum of changes that wait, of all keys."""
 TOGETHER: Final = 256
 """Maximum of changes in one write."""
+ONCE_TOGETHER: Final = 24
+"""Maximum of changes with an Idempotency-Key among them: each adds an operation to the transaction, or two in Consul,
+which takes 64.
+"""
 FIRST_PAUSE_S: Final = 0.002
 MAX_PAUSE_S: Final = 0.2
 
-Outcome = tuple[object, StateError | StoreError | None]
-"""The result of a change, or its error."""
+Records = dict[str, Record]
+"""What is remembered of Idempotency-Keys, by the stored keys of the records."""
 
 
 class Place(Struct, frozen=True):
@@ -63,6 +70,25 @@ class Waiting(Struct, eq=False):
     """The ETag that the key must have before the change."""
     ttl: int | None = UNGIVEN
     strong: bool = False
+    once: Once | None = None
+    wants_etag: bool = False
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether what would be remembered of it is as large as a value."""
+        return self.once is not None and isinstance(self.change, GetAndSet)
+
+
+class Result(Struct, frozen=True):
+    """What a change has come to."""
+
+    value: Any
+    """As the change describes it."""
+    etag: str | None = None
+    """Of the value that the change has left, if it was asked for and is known."""
+
+
+Outcome = Result | StateError | StoreError
 
 
 class HotKeys:
@@ -74,8 +100,19 @@ class HotKeys:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
 
-    async def change(self, place: Place, change: Change, *, etag: str | None, ttl: int | None, strong: bool) -> Any:
-        """Carry out a change and return its result. Raises a ChangeRefusedError, ContentionError or a StoreError.
+    async def change(
+        self,
+        place: Place,
+        change: Change,
+        *,
+        etag: str | None,
+        ttl: int | None,
+        strong: bool,
+        once: Once | None = None,
+        wants_etag: bool = False,
+    ) -> Result:
+        """Carry out a change and return its result. Raises a ChangeRefusedError, ContentionError,
+        IdempotencyKeyReusedError or a StoreError.
 
         A caller that is cancelled leaves the queue, unless its change is being written already.
         """
@@ -84,8 +121,10 @@ class HotKeys:
         self._waiting += 1
         try:
             answer = asyncio.get_running_loop().create_future()
-            self._enqueue(place, Waiting(change, answer, monotonic() + PATIENCE_S, etag, ttl, strong))
-            return await answer
+            deadline = monotonic() + PATIENCE_S
+            self._enqueue(place, Waiting(change, answer, deadline, etag, ttl, strong, once, wants_etag))
+            result: Result = await answer
+            return result
         finally:
             self._waiting -= 1
 
@@ -129,13 +168,13 @@ class HotKeys:
             return True
         finally:
             read.end()
-        for waiting, (result, refusal) in zip(together, outcomes, strict=True):
+        for waiting, outcome in zip(together, outcomes, strict=True):
             if waiting.answer.done():
                 continue
-            if refusal is None:
-                waiting.answer.set_result(result)
+            if isinstance(outcome, Result):
+                waiting.answer.set_result(outcome)
             else:
-                waiting.answer.set_exception(refusal)
+                waiting.answer.set_exception(outcome)
         return True
 
 
@@ -144,15 +183,47 @@ async def _outcomes(place: Place, together: list[Waiting], read: Read) -> list[O
     metadata = dict(place.metadata)
     store = place.served.store
     reserved = await read.reserve(1)
-    found = await store.get(Get(place.key, True, metadata))
+    found, records = await _read(store, Get(place.key, True, metadata), together)
     size = 0 if found is None else len(found.value)
-    read.settle(reserved, 2 * size, size)  # the value before and the value after
-    standing = Standing.of(found, keeps_expiry=store.keeps_expiry)
-    outcomes, has_changed = _decide(place, together, standing, found)
-    if has_changed:
+    remembered = sum(len(record.result) for record in records.values())
+    # The value before and the value after; a get-and-set may remember the value before, in base64.
+    read.settle(reserved, (4 if together[0].goes_alone else 2) * size + remembered, size)
+    decided = Decided(Standing.of(found, keeps_expiry=store.keeps_expiry), records)
+    for waiting in together:
+        decided.apply(place, waiting, found)
+    if decided.last_written is not None:
         strong = any(waiting.strong for waiting in together)
-        await store.set(_write(place, standing, found, metadata, strong=strong))
-    return outcomes
+        write = _write(place, decided.standing, found, metadata, strong=strong)
+        if decided.remembered:
+            await store.transact([write, *decided.remembered])
+        else:
+            await store.set(write)
+        if any(waiting.wants_etag for waiting in together[decided.last_written :]):
+            decided.add_etag(together, await _etag_after(store, write))
+    return decided.outcomes
+
+
+async def _read(store: Store, get: Get, together: list[Waiting]) -> tuple[StoredValue | None, Records]:
+    """Return what is stored under the key, and what is remembered of the changes. Raises StoreError."""
+    onces = list({waiting.once.record: waiting.once for waiting in together if waiting.once is not None}.values())
+    if not onces:
+        return await store.get(get), {}
+    entries = await store.bulk_get([get, *(once.read() for once in onces)])
+    for entry in entries:
+        if isinstance(entry, StoreError):
+            raise entry
+    found, *records = cast("Sequence[StoredValue | None]", entries)
+    known = zip(onces, records, strict=True)
+    return found, {once.record: record_in(record) for once, record in known if record is not None}
+
+
+async def _etag_after(store: Store, write: Set) -> str | None:
+    """Return the ETag of what was written; None if something else is there already, or it cannot be read now."""
+    try:
+        found = await store.get(Get(write.key, True, write.metadata))
+    except StoreError:
+        return None
+    return found.etag if found is not None and found.value == write.value else None
 
 
 def _pause(conflicts: int) -> float:
@@ -165,14 +236,19 @@ def _take(queue: deque[Waiting]) -> list[Waiting]:
     """Take the next changes out of a queue, without those whose callers have gone or have waited too long."""
     taken: list[Waiting] = []
     now = monotonic()
+    onces = 0
     while queue and len(taken) < TOGETHER:
         waiting = queue.popleft()
         if waiting.answer.done():
             continue
         if waiting.deadline <= now:
             _fail([waiting], ContentionError(f"others changed the key for {PATIENCE_S:g} s"))
-        else:
-            taken.append(waiting)
+            continue
+        if taken and (taken[-1].goes_alone or waiting.goes_alone or (waiting.once and onces == ONCE_TOGETHER)):
+            queue.appendleft(waiting)
+            break
+        taken.append(waiting)
+        onces += waiting.once is not None
     return taken
 
 
@@ -182,22 +258,45 @@ def _fail(together: list[Waiting], error: Exception) -> None:
             waiting.answer.set_exception(error)
 
 
-def _decide(
-    place: Place, together: list[Waiting], standing: Standing, found: StoredValue | None
-) -> tuple[list[Outcome], bool]:
-    """Apply the changes one after another; return what becomes of each, and whether there is something to write."""
-    outcomes: list[Outcome] = []
-    has_changed = False
-    for waiting in together:
+class Decided:
+    """What one write comes to."""
+
+    def __init__(self, standing: Standing, records: Records):
+        self.standing = standing
+        self._records = records
+        self.outcomes: list[Outcome] = []
+        """Of the changes so far, in their order."""
+        self.remembered: list[Set] = []
+        """The records to write."""
+        self.last_written: int | None = None
+        """The place of the last change that has changed something; None: there is nothing to write."""
+
+    def apply(self, place: Place, waiting: Waiting, found: StoredValue | None) -> None:
+        """Apply the next change, unless it was carried out before."""
         try:
-            _require(place, waiting, None if found is None else found.etag, has_changed=has_changed)
-            result, changes = waiting.change.apply(standing, waiting.ttl)
+            self.outcomes.append(Result(self._result(place, waiting, found)))
         except (StateError, StoreError) as error:
-            outcomes.append((None, error))
-        else:
-            outcomes.append((result, None))
-            has_changed = has_changed or changes
-    return outcomes, has_changed
+            self.outcomes.append(error)
+
+    def _result(self, place: Place, waiting: Waiting, found: StoredValue | None) -> object:
+        once, change = waiting.once, waiting.change
+        if once is not None and (record := self._records.get(once.record)) is not None:
+            return record.result_of(once, change)
+        _require(place, waiting, None if found is None else found.etag, has_changed=self.last_written is not None)
+        result, changes = change.apply(self.standing, waiting.ttl)
+        if changes:
+            self.last_written = len(self.outcomes)
+            if once is not None:
+                record = self._records[once.record] = Record.of(once, result)
+                self.remembered.append(once.write(record))
+        return result
+
+    def add_etag(self, together: list[Waiting], etag: str | None) -> None:
+        """Add the ETag of what was written to the results of the changes that left that value."""
+        for at in range(self.last_written or 0, len(together)):
+            outcome = self.outcomes[at]
+            if together[at].wants_etag and isinstance(outcome, Result):
+                self.outcomes[at] = replace(outcome, etag=etag)
 
 
 def _require(place: Place, waiting: Waiting, etag: str | None, *, has_changed: bool) -> None:

@@ -110,6 +110,20 @@ class KeyScheme:
         """Return the prefix of all stored keys of one actor; stores with partitions use it to keep them together."""
         return self._actor_prefix + actor_type + self._separator + actor_id
 
+    def beside(self, tag: str, name: str) -> str:
+        """Return the stored key of something that Pannier keeps for itself: no key of an app or an actor is the same,
+        and no list shows it. `name` has neither `-` nor `||`; `tag` may be empty.
+        """
+        return f"{self._own_prefix}{name}{tag}"
+
+    def is_beside(self, stored: str) -> bool:
+        """Return whether a stored key is one of those that `beside` makes."""
+        return stored.startswith(self._own_prefix)
+
+    @property
+    def _own_prefix(self) -> str:
+        return f"{self.prefix}{SEPARATOR}pannier{SEPARATOR}"
+
     def listed(self, stored: str) -> str | None:
         """Return the app's key of a stored key; None if it belongs to an actor or another app."""
         key = stored[len(self.prefix) :]
@@ -130,6 +144,8 @@ class KeyScheme:
         """
         if not self._may_be_actors:
             return self.actor_parts(stored)
+        if SEPARATOR in stored:
+            return None
         parts = stored[len(self._actor_prefix) :].split(self._separator, 2)
         return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
 

@@ -102,6 +102,10 @@ class Store(ABC):
         """
         self._resources = AsyncExitStack()
 
+    def together(self, key: str) -> str:
+        """Return what another stored key has to contain so that one transaction can write both; empty: nothing."""
+        return ""
+
     @property
     def unretried(self) -> Store:
         """The same store without retries of a Resiliency: for calls that have a retry policy of their own."""

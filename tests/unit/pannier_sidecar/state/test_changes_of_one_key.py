@@ -21,6 +21,7 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 from pannier_sidecar.state.errors.of_changes import ContentionError, OutOfRangeError
+from pannier_sidecar.state.hot_keys import Result
 from pannier_sidecar.state.requests import STRONG, Get, GetRequest, Set
 from pannier_sidecar.state.service import StateService
 from pannier_sidecar.state.store import StoredValue
@@ -31,7 +32,9 @@ def request(change: Change, key: str = "k", **more: Any) -> ChangeRequest:
 
 
 async def outcomes(service: StateService, *requests: ChangeRequest) -> list[Any]:
-    return await asyncio.gather(*map(service.changing.change, requests), return_exceptions=True)
+    """Return the value of each result, or its error."""
+    found = await asyncio.gather(*map(service.changing.change, requests), return_exceptions=True)
+    return [each.value if isinstance(each, Result) else each for each in found]
 
 
 def writes(store: ScriptedStore) -> list[Set]:
@@ -150,7 +153,7 @@ async def test_a_caller_that_leaves_before_its_turn_changes_nothing() -> None:
     leaving = asyncio.create_task(service.changing.change(request(Increment("k", 100))))
     staying = asyncio.create_task(service.changing.change(request(Increment("k"))))
     asyncio.get_running_loop().call_soon(leaving.cancel)
-    assert await staying == 1
+    assert (await staying).value == 1
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert served.calls_in_flight == 0

@@ -34,6 +34,7 @@
     ├── ChangeRefusedError            what is stored does not allow the change
     │   └── WrongKindError, OutOfRangeError, ListTooLargeError, ExpiryNotGivenError
     ├── ContentionError               other writers change the key all the time
+    ├── IdempotencyNotSupportedError, IdempotencyKeyReusedError
     ├── SecretStoresNotConfiguredError, SecretStoreNotFoundError, SecretDeniedError
     ├── SecretFailedError             a secret store could not answer
     │   └── SecretNotFoundError, SecretStoreUnavailableError

@@ -54,6 +54,34 @@ class ExpiryNotGivenError(ChangeRefusedError):
         )
 
 
+class IdempotencyNotSupportedError(StateError):
+    """The store cannot remember an Idempotency-Key in the transaction that makes the change."""
+
+    code = "ERR_IDEMPOTENCY_KEY_NOT_SUPPORTED"
+    http_status = 400
+    grpc_code = GrpcCode.UNIMPLEMENTED
+
+    def __init__(self, store: str):
+        super().__init__(
+            f"state store {store} has no transactions with expiry, so it cannot remember an Idempotency-Key",
+            "leave it out, and look before you repeat a call whose answer was lost",
+        )
+
+
+class IdempotencyKeyReusedError(StateError):
+    """The Idempotency-Key came with another request before. Nothing was done."""
+
+    code = "ERR_IDEMPOTENCY_KEY_REUSED"
+    http_status = 422
+    grpc_code = GrpcCode.FAILED_PRECONDITION
+
+    def __init__(self, key: str):
+        super().__init__(
+            f"the Idempotency-Key came with another request for key {key} before; nothing was done",
+            "send a new one with each new request",
+        )
+
+
 class ContentionError(StateError):
     """Other writers changed the key again and again, or too many calls wait. The call changed nothing."""
 

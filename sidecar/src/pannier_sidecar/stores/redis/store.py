@@ -18,6 +18,7 @@ from .client import NotOpenServers, Primary, Request, Servers, Trouble
 from .connecting import Connector
 from .listing import list_keys
 from .settings import read_settings
+from .slots import hash_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +43,9 @@ class RedisStore(Store):
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._servers: Servers = NotOpenServers(self._settings)
+
+    def together(self, key: str) -> str:
+        return hash_tag(key) if self._settings.is_cluster else ""
 
     async def _open(self, resources: AsyncExitStack) -> None:
         logins = None
