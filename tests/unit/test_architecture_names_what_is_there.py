@@ -10,14 +10,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("crds/src", "sidecar/src", "operator/src")
 STORES = "sidecar/src/pannier_sidecar/stores"
-OTHERS = ("crds", "charts", "docs", "tests", "scripts", ".ci")
-AT_THE_TOP = ("pyproject.toml", "constraints.txt", "Dockerfile.sidecar", "Dockerfile.operator")
+OTHERS = ("crds", "charts", "docs", "pannier", "tests", "scripts", ".ci", ".github")
+AT_THE_TOP = ("action.yml", "pyproject.toml", "constraints.txt", "Dockerfile.sidecar", "Dockerfile.operator")
 RULES = r"<!-- import rules.*?<!-- end of import rules -->"
 PAGES = ("ARCHITECTURE.md", "docs/where-a-change-goes.md")
 WHOLE_PAGES = re.sub(RULES, "", "\n".join((ROOT / page).read_text() for page in PAGES), flags=re.DOTALL)
 TEXT = re.sub(r"```.*?```", "", WHOLE_PAGES, flags=re.DOTALL)
 QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", TEXT)))
-FILE = r"[\w-]+(\.schema)?\.(py|yaml|md|toml|json|tpl|txt)|Dockerfile\.\w+"
+FILE = r"[\w-]+(\.schema)?\.(py|yaml|yml|md|toml|json|tpl|txt)|Dockerfile\.\w+"
 PATHS = [text for text in QUOTED if re.fullmatch(rf"[A-Za-z_.][\w.-]*/[\w./-]*|{FILE}", text)]
 NAMES = [text for text in QUOTED if re.fullmatch(r"\w*[a-z][A-Z]\w*|_?[a-z]+(_[a-z]+)+|_?\w+\.\w+", text)]
 NO_NAMES = {*PATHS, "pannier_crds", "ttlInSeconds"}
