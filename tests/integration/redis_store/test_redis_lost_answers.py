@@ -114,7 +114,7 @@ async def test_an_increment_whose_answer_was_lost_is_not_made_twice(
         both = asyncio.create_task(outcome(asyncio.gather(increment(), increment(), return_exceptions=True)))
         await until(lambda: proxy.held_answers > 0)
         assert [type(error) for error in await lost(proxy, both)] == [OutcomeUnknownError] * 2
-    assert await eventually(increment) == 44
+    assert (await eventually(increment)).value == 44
 
 
 async def test_reads_are_repeated(far: RedisStore, proxy: FaultyProxy) -> None:
