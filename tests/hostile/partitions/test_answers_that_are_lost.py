@@ -5,20 +5,18 @@ write were repeated, the other client's value would be lost.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from servers.cutting_proxy import CuttingProxy
+from hostile.partitions.conftest import Both
 from servers.database import Database, ProxySetup, Server
 from servers.eventually import eventually
 from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, Store, StoredValue
-from pannier_sidecar.stores import registry
+from pannier_sidecar.state.store import Feature, StoredValue
 
 OURS, THEIRS = b'"ours"', b'"theirs"'
 LIMIT_S = 30.0
@@ -44,40 +42,6 @@ CASES = {
     "bulk": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
     "transaction": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
 }
-
-
-class Both(NamedTuple):
-    """A store whose connection can be cut, and another client's store."""
-
-    proxy: CuttingProxy
-    ours: Store
-    theirs: Store
-    metadata: Mapping[str, str]
-
-    async def found(self, key: str) -> StoredValue | None:
-        return await eventually(lambda: self.theirs.get(Get(key, True, self.metadata)))
-
-
-@pytest.fixture
-async def both(subject: Database, server: Server) -> AsyncIterator[Both]:
-    kind: Any = registry.load(subject.store_type, subject.store_version)
-    setup = PROXY_SETUPS[subject.name]
-    async with (
-        CuttingProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy,
-        opened(kind(subject.typed(server.settings))) as theirs,
-    ):
-        through = subject.typed({**server.settings, **setup.names(proxy.port)})
-        async with opened(kind(through)) as ours:
-            yield Both(proxy, ours, theirs, subject.metadata_of_transactions)
-
-
-@asynccontextmanager
-async def opened(store: Store) -> AsyncIterator[Store]:
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 def in_one_place(both: Both, write: Write) -> Write:
