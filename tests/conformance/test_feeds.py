@@ -11,7 +11,7 @@ from servers.database import Database
 
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.feeds import UNREAD, Alive, ChangesBy, Gap, KeyChange
-from pannier_sidecar.state.requests import Delete, Set
+from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Feature, Store
 
 pytestmark = [
@@ -112,8 +112,18 @@ async def test_an_expiry_is_reported(store: Store, key: Keys, prefix: str) -> No
         await store.set(Set(key("prolonged"), b"1", ttl=1))
         await store.set(Set(key("prolonged"), b"1"))
         for name in ("after", "before"):
-            await feed.until(lambda _, name=name: feed.etags(key(name))[-1:] == [None])
+            while not await _takes_the_end(feed, store, key(name)):
+                pass
         assert feed.etags(key("prolonged"))[-1] is not None
+        await present(store, key("prolonged"))
+
+
+async def _takes_the_end(feed: Followed, store: Store, name: str) -> bool:
+    """Take a batch, and return whether it reports that a key is gone, or that it must be read and is gone."""
+    before = len(feed.etags(name))
+    await feed.take()
+    etags = feed.etags(name)
+    return etags[-1:] == [None] or (etags[before:][-1:] == [UNREAD] and await store.get(Get(name)) is None)
 
 
 async def test_it_shows_that_it_is_alive(store: Store, prefix: str) -> None:

@@ -239,12 +239,12 @@ class Cluster:
         """Announce that a slot moves; its keys move, and its new owner takes over, when the block ends."""
         source = self.owner(slot)
         with source.client() as old, target.client() as new:
-            new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", _node_id(old))
-            old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", _node_id(new))
+            new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", node_id(old))
+            old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", node_id(new))
             yield source
             while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 1000):
                 old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-            owner = _node_id(new)
+            owner = node_id(new)
             for node in (target, source, *self.nodes):
                 with node.client() as client, suppress(ResponseError):  # replicas follow their primary
                     client.execute_command("CLUSTER SETSLOT", slot, "NODE", owner)
@@ -254,7 +254,7 @@ class Cluster:
 def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster]:
     """Run this many primaries; `replicas` is how many replicas the first one has."""
     with ExitStack() as stack:
-        found = Cluster([stack.enter_context(_cluster_node(folder / f"node{n}")) for n in range(nodes + replicas)])
+        found = Cluster([stack.enter_context(cluster_node(folder / f"node{n}")) for n in range(nodes + replicas)])
         first, primaries = found.nodes[0], found.nodes[:nodes]
         for number, node in enumerate(found.nodes):
             with node.client() as client:
@@ -262,10 +262,10 @@ def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster
                 if node in primaries:
                     low, high = number * SLOTS // nodes, (number + 1) * SLOTS // nodes - 1
                     client.execute_command("CLUSTER ADDSLOTSRANGE", low, high)
-                client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, _bus_port(first))
+                client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, bus_port(first))
         wait_until(lambda: all(_is_complete(node, nodes) for node in found.nodes), "the nodes form a Cluster")
         with first.client() as client:
-            name = _node_id(client)
+            name = node_id(client)
         for replica in found.nodes[nodes:]:
             with replica.client() as client:
                 client.execute_command("CLUSTER REPLICATE", name)
@@ -274,7 +274,7 @@ def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster
 
 
 @contextmanager
-def _cluster_node(folder: Path) -> Iterator[RedisServer]:
+def cluster_node(folder: Path) -> Iterator[RedisServer]:
     options: tuple[str, ...] = (
         "--cluster-enabled",
         "yes",
@@ -289,11 +289,11 @@ def _cluster_node(folder: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def _bus_port(node: RedisServer) -> str:
+def bus_port(node: RedisServer) -> str:
     return node._options[node._options.index("--cluster-port") + 1]
 
 
-def _node_id(client: Redis) -> str:
+def node_id(client: Redis) -> str:
     return _text(client.execute_command("CLUSTER MYID"))
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store, redis_rules, tokens
 from pannier_crds.catalogue.certificates import INSECURE, authority, client_certificate
+from pannier_crds.catalogue.changes import CHANGES
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.timeouts import timeout
 
@@ -145,6 +146,7 @@ TYPES: Final = (
             *_ENCRYPTED_CONNECTION,
             *_TIMEOUTS_AND_RETRIES,
             *every_state_store.FIELDS,
+            CHANGES,
             *_TOKENS,
             *tokens.PROVIDER,
             *_WITHOUT_EFFECT,

@@ -3,7 +3,7 @@
 from hiredis import ReplyError
 
 from pannier_sidecar.stores.redis.settings import Address
-from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, not_queried, view_from
+from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, not_queried, own_slots, uncalled, view_from
 
 A, B, C = Address("a", 1), Address("b", 1), Address("c", 1)
 
@@ -78,3 +78,42 @@ def test_without_permission_for_more_the_slots_are_believed() -> None:
     found = view_from(A, refused, refused, [[0, 16383, [b"b", 1]]])
     assert merged([found]).claims == (Claim(0, 0, 16383, "b:1", B),)
     assert found.serves
+
+
+def nodes(*lines: str) -> bytes:
+    """Return an answer to CLUSTER NODES, from lines of an id, a place, flags and perhaps slots."""
+    return "".join(
+        " ".join((node, place, flags, "-", "0", "0", "1", "connected", *slots)) + "\n"
+        for node, place, flags, *slots in (line.split() for line in lines)
+    ).encode()
+
+
+def test_all_nodes_that_may_take_writes_must_be_called() -> None:
+    a, b = "a 1.1.1.1:1@2 master 0-99", "b 1.1.1.2:1@2 master"
+    of_a, of_b = nodes(a.replace("master", "myself,master"), b), nodes(a, b.replace("master", "myself,master"))
+    assert uncalled([of_a, of_b]) is None
+    assert own_slots([of_a, of_b]) == {("a", "0-99"), ("b", "")}
+    assert "joined" in str(uncalled([of_a]))  # b may be given slots at any time
+    assert "replica" in str(uncalled([of_a, nodes(a, "b 1.1.1.2:1@2 myself,slave")]))
+    assert "which it is" in str(uncalled([of_a, b"-"]))
+
+
+def test_nodes_that_take_no_writes_need_not_be_called() -> None:
+    mine = "a 1.1.1.1:1@2 myself,master 0-99"
+    for other in (
+        "b :0@0 master,noaddr",
+        "b 1.1.1.2:1@2 handshake",
+        "b 1.1.1.2:1@2 master,fail",
+        "b 1.1.1.2:1@2 slave",
+    ):
+        assert uncalled([nodes(mine, other)]) is None, other
+    assert uncalled([nodes(mine, "b 1.1.1.2:1@2 master,fail 100-199")]) is not None  # it may only be cut off
+
+
+def test_primaries_without_slots_are_found_by_name_or_address() -> None:
+    report = nodes(
+        "a :7@17 myself,master", "b [::1]:6379@16379 master", "c 10.0.0.1:1@2,c.example master", "d x:1@2 slave"
+    )
+    found = view_from(Address("asked", 9), b"", report, [])
+    assert found.spare == {Address("asked", 7), Address("::1", 6379), Address("c.example", 1)}
+    assert merged([found]).spare == found.spare

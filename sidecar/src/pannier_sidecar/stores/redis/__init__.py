@@ -2,6 +2,7 @@
 
     store        the Store: which kind of Redis it is, what each call sends and what its answer means
     begun        reads and writes of one key that were begun and not awaited
+    feed         changes of keys, as the servers push them
     layout       the commands, and values from their replies; state is laid out as Dapr lays it out
     listing      pages of keys by SCAN
     cluster      the servers of a Cluster, which of them has which key, and when to ask them again

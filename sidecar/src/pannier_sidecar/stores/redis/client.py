@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from hiredis import ReplyError
 from msgspec import Struct
@@ -16,6 +16,7 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors, scripts
+from .connecting import check_primary
 from .reconnecting import Link
 from .replicas import ReplicaCount
 from .slots import SLOTS
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .logins import Logins
-    from .settings import RedisSettings
+    from .settings import Address, RedisSettings
+
+    Connect = Callable[[Address, float], Awaitable[Connection]]
+    """Makes a connection to a server in at most so many seconds. Raises a StoreError."""
 
 PAUSE_IN_TRANSITION_S: Final = 0.05
 """Seconds between attempts while the server answers that it cannot carry out the call yet."""
@@ -66,6 +70,7 @@ class Node:
         self.replicas = ReplicaCount(is_known=replicas_are_known)
         """How many have to acknowledge a strong write."""
         self._strong: StrongWrites | None = None
+        self._of_feeds: set[Connection] = set()
         self._is_closed = False
 
     @property
@@ -83,15 +88,27 @@ class Node:
         """Drop the connections, and find the server again."""
         for link in self._links():
             link.drop(reason)
+        for connection in tuple(self._of_feeds):
+            connection.abort(reason)
 
     def move_to(self, server: str, why: str) -> None:
         """Drop connections to any other server than this one (host:port) at once."""
         for link in self._links():
             link.drop_unless_at(server, why)
             link.retry_now()
+        for connection in tuple(self._of_feeds):
+            if connection.name != server:
+                connection.abort(why)
+
+    def keep_for_feed(self, connection: Connection) -> None:
+        """End a feed's connection too whenever those for calls are dropped."""
+        self._of_feeds.add(connection)
+        connection.lost.add_done_callback(lambda _: self._of_feeds.discard(connection))
 
     async def close(self) -> None:
         self._is_closed = True
+        for connection in tuple(self._of_feeds):
+            connection.abort("the Redis store is closed")
         await self.link.close()
         if self._strong is not None:
             await self._strong.close()
@@ -142,6 +159,24 @@ class Servers(ABC):
         """Follow a MOVED, ASK or CLUSTERDOWN. Return the answer if only this request had to go to another server (ASK),
         else None.
         """
+
+    @abstractmethod
+    async def connect_for_feed(self, connect: Connect) -> Sequence[Connection]:
+        """Return a connection to each server that may take writes. Each is ended when calls would be sent to another
+        server instead. Raises a StoreError.
+        """
+
+    roll_call: ClassVar[bytes] = b"*1\r\n$4\r\nROLE\r\n"
+    """What is sent on each of these connections to find out whether they still lead to all such servers."""
+
+    async def check_roll(self, connections: Sequence[Connection], replies: Sequence[Any], as_of: float) -> None:
+        """Raise a StoreError if they do not, by the replies to `roll_call`, which was sent after `as_of`
+        (`time.monotonic`).
+        """
+        for connection, reply in zip(connections, replies, strict=True):
+            if not isinstance(reply, list | ReplyError):
+                raise StoreUnavailableError(f"the server at {connection.name} is not Redis; check redisHost")
+            check_primary(reply, connection.name)
 
     def grouped(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         """Return the indexes of `keys` in groups, one for each server."""
@@ -258,6 +293,9 @@ class NotOpenServers(Servers):
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
         raise StoreUnavailableError("the Redis store is not open")
 
+    async def connect_for_feed(self, connect: Connect) -> Sequence[Connection]:
+        raise StoreUnavailableError("the Redis store is not open")
+
 
 class Primary(Servers):
     """One server that has all keys: named in the component, or by Sentinels."""
@@ -289,6 +327,15 @@ class Primary(Servers):
 
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
         raise errors.translate(error)
+
+    async def connect_for_feed(self, connect: Connect) -> Sequence[Connection]:
+        connection = await self._reached(connect)
+        self._node.keep_for_feed(connection)
+        return (connection,)
+
+    async def _reached(self, connect: Connect) -> Connection:
+        """Return a connection to the server. Raises a StoreError."""
+        return await connect(self._settings.addresses[0], self._settings.dial_timeout)
 
 
 async def answer_ping(link: Link) -> None:

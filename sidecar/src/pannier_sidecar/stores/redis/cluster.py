@@ -19,15 +19,17 @@ from pannier_sidecar.state.errors import (
 )
 
 from .client import Node, Servers, answer_ping
+from .errors import translate
 from .resp import pack, unpack
 from .settings import Address
+from .slot_map import own_slots, uncalled
 from .slot_map_reader import SlotMapReader
 from .slots import SLOTS, slot_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .client import Request
+    from .client import Connect, Request
     from .connecting import Connector
     from .connection import Connection
     from .settings import RedisSettings
@@ -68,6 +70,11 @@ class Cluster(Servers):
         self._logged = ""
         self._recount_at = 0.0
         """Loop time from which a strong write that lacks replicas causes another read of the slot map."""
+        self._spare: frozenset[Address] = frozenset()
+        """Primaries without slots."""
+        self._of_feeds: set[Connection] = set()
+        self._own_slots: frozenset[tuple[str, str]] = frozenset()
+        """Which slots the nodes said that they have, when a feed called the roll last."""
         self._is_closed = False
 
     async def open(self) -> None:
@@ -87,6 +94,8 @@ class Cluster(Servers):
     async def close(self) -> None:
         self._is_closed = True
         tasks = [task for task in (self._refresh, self._watch) if task is not None]
+        for connection in tuple(self._of_feeds):
+            connection.abort("the Redis store is closed")
         for background in tasks:
             background.cancel()
         if tasks:
@@ -186,6 +195,49 @@ class Cluster(Servers):
         replies = (await connection.send(payload, 2 * len(commands)))[1::2]
         return replies if len(replies) > 1 else replies[0]
 
+    # --- feeds ----------------------------------------------------------------------------------------------------
+
+    roll_call = pack("CLUSTER", "NODES")
+
+    async def connect_for_feed(self, connect: Connect) -> Sequence[Connection]:
+        error = await self._start_refresh()
+        if error is not None:
+            raise error
+        in_use = set(self._slots)
+        addresses = {address for address, node in self._nodes.items() if node in in_use} | self._spare
+        patience = self._settings.dial_timeout
+        connections: list[Connection] = []
+
+        async def reach(address: Address) -> None:
+            connection = await connect(address, patience)
+            connections.append(connection)
+            self._of_feeds.add(connection)
+            connection.lost.add_done_callback(lambda _: self._of_feeds.discard(connection))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in addresses:
+                    group.create_task(reach(each))
+        except BaseException as failed:
+            for connection in connections:
+                connection.abort("not all nodes of the Redis Cluster can be reached")
+            if isinstance(failed, BaseExceptionGroup):
+                raise failed.exceptions[0] from None
+            raise
+        return connections
+
+    async def check_roll(self, connections: Sequence[Connection], replies: Sequence[Any], as_of: float) -> None:
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise translate(reply, "Redis does not report which nodes the Cluster has")
+        why = uncalled(replies)
+        if why is not None:
+            self._start_refresh()
+            raise StoreUnavailableError(f"the nodes of the Redis Cluster have changed: {why}")
+        before, self._own_slots = self._own_slots, own_slots(replies)
+        if before != self._own_slots:  # whoever relies on the feed lists keys by the slot map
+            await self._start_refresh()
+
     # --- which node has which slots -------------------------------------------------------------------------------
 
     async def _usable_node(self, slot: int, deadline: float) -> Node:
@@ -262,6 +314,7 @@ class Cluster(Servers):
                 if name in found.failing:
                     failing.add(node)
         self._slots = slots
+        self._spare = found.spare
         self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
         for node, before in self._taken_over.items():

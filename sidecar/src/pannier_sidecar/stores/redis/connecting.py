@@ -108,17 +108,19 @@ class Connector:
             _abandon(connection)
             raise
 
-    async def sign_in(self, address: Address, *commands: Command, patience: float) -> tuple[Connection, list[Any]]:
+    async def sign_in(
+        self, address: Address, *commands: Command, patience: float, kind: type[Connection] = Connection
+    ) -> tuple[Connection, list[Any]]:
         """As `connect`, to a server that is no Sentinel, with the component's password or a token."""
         if self._logins is None:
-            return await self.connect(address, self._settings.credentials, *commands, patience=patience)
+            return await self.connect(address, self._settings.credentials, *commands, patience=patience, kind=kind)
         if self._tls is None and not is_loopback(address.host):
             raise StoreRefusedError('a token is never sent as plain text to another machine; set enableTLS: "true"')
         until = asyncio.get_running_loop().time() + patience
 
         async def connect(credentials: Credentials) -> tuple[Connection, list[Any]]:
             left = max(0.0, until - asyncio.get_running_loop().time())
-            return await self.connect(address, credentials, *commands, patience=left)
+            return await self.connect(address, credentials, *commands, patience=left, kind=kind)
 
         return await self._logins.signed_in(connect)
 
@@ -132,7 +134,7 @@ class Connector:
         try:
             if database:
                 _check_success(replies.pop(0), f"redisDB {database} cannot be used at Redis {address}")
-            _check_primary(replies[0], address)
+            check_primary(replies[0], address)
             for reply in replies[-len(PERMISSION_PROBES) :]:
                 if isinstance(reply, ReplyError) and errors.is_command_forbidden(str(reply)):
                     raise errors.translate(reply)
@@ -185,7 +187,8 @@ def _check_success(reply: object, what: str) -> None:
         raise errors.translate(reply, what)
 
 
-def _check_primary(role: object, address: Address) -> None:
+def check_primary(role: object, address: object) -> None:
+    """Raise StoreUnavailableError if the reply to ROLE is that of another server; some services forbid ROLE."""
     if isinstance(role, list) and role and role[0] != b"master":
         kind = {b"slave": "replica", b"sentinel": "Sentinel"}.get(role[0], "server of another role")
         raise StoreUnavailableError(

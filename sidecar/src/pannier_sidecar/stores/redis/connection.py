@@ -13,7 +13,7 @@ from .resp import PushReader, ReplyReader
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Connection(Pipeline):
@@ -69,14 +69,18 @@ class Connection(Pipeline):
 
 
 class PushConnection(Connection):
-    """A connection on which messages of channels may come between the replies, as in RESP3."""
+    """A connection on which messages may come between the replies, as in RESP3."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, read_timeout: float):
         super().__init__(loop, name, read_timeout)
-        self.on_push: Callable[[], object] = _ignore
-        """Called for each message."""
-        self._replies = PushReader(lambda: self.on_push())
+        self.on_push: Callable[[Sequence[Any]], object] = _ignore
+        """Called with each message: its kind and what belongs to it, as the server sent it."""
+        self._replies = PushReader(self._take_push)
+
+    def _take_push(self, push: Sequence[Any]) -> None:
+        self._unfinished = 0  # the message is whole, and no part of an answer
+        self.on_push(push)
 
 
-def _ignore() -> None:
+def _ignore(_: Sequence[Any]) -> None:
     return

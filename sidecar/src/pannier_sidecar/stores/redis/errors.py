@@ -57,8 +57,8 @@ _DETAILS: Final = {
 }
 """Our words for an error, by a text in its reply."""
 COMMANDS: Final = frozenset(
-    "auth client cluster del eval evalsha exists get hget hincrby hmget hset info persist pexpire ping psubscribe pttl "
-    "role scan script select sentinel set subscribe time type wait json.get json.set".split()
+    "auth client cluster del eval evalsha exists get hello hget hincrby hmget hset info persist pexpire ping "
+    "psubscribe pttl role scan script select sentinel set subscribe time type wait json.get json.set".split()
 )
 """Commands that the store uses, and that its user may be forbidden to run."""
 _FORBIDDEN: Final = re.compile(r"'([a-z]{2,12})(?:\|[a-z]{2,12})?' command")

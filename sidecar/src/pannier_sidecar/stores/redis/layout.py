@@ -74,6 +74,11 @@ def read(key: bytes) -> bytes:
     return _READ % (size, key, size, key)
 
 
+def read_etag(key: bytes) -> bytes:
+    """Return the command that reads only the version of a key."""
+    return pack("HGET", key, "version")
+
+
 def read_foreign(key: bytes) -> bytes:
     """Return the commands that read a key that is not a hash: type, content if it is a string, time to live."""
     return pack("TYPE", key) + pack("GET", key) + pack("PTTL", key)
@@ -167,6 +172,13 @@ def stored_value(fields: Any, ttl: object, key: str) -> StoredValue | None:
     if ttl == -1:
         return StoredValue(data, version.decode("latin-1"))
     return _expiring(data, version.decode("latin-1"), ttl)
+
+
+def etag(version: object) -> str:
+    """Return the ETag that a version stands for. Raises StoreUnavailableError for a reply that Redis never gives."""
+    if type(version) is not bytes:
+        raise not_redis()
+    return version.decode("latin-1")
 
 
 def not_redis() -> StoreUnavailableError:

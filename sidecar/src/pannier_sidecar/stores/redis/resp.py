@@ -12,7 +12,7 @@ import hiredis
 from hiredis import ProtocolError, PushNotification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 Part = str | int | bytes
 
@@ -122,16 +122,19 @@ class ReplyReader:
 
 
 class PushReader(ReplyReader):
-    """Parses replies between which messages of channels may come, as in RESP3."""
+    """Parses replies between which messages may come, as in RESP3: those of channels, and those about changed keys."""
 
-    def __init__(self, on_push: Callable[[], object]):
-        """`on_push` is called for each message."""
+    def __init__(self, on_push: Callable[[Sequence[Any]], object]):
+        """`on_push` gets each message: its kind, `message` or `invalidate`, and what belongs to it."""
         super().__init__()
         self._on_push = on_push
 
     def feed(self, data: bytes) -> Iterator[Any]:
         for reply in super().feed(data):
-            if isinstance(reply, PushNotification) and reply[0] == b"message":
-                self._on_push()
+            if isinstance(reply, PushNotification) and reply and reply[0] in _MESSAGES:
+                self._on_push(reply)
             else:
                 yield reply
+
+
+_MESSAGES: Final = (b"message", b"invalidate")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
@@ -23,6 +25,7 @@ from .resp import pack
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .client import Connect
     from .connecting import Connector
     from .connection import Connection
     from .settings import Address, RedisSettings
@@ -53,12 +56,19 @@ class Sentinel:
         self._connector = connector
         self._on_report = on_report
         self._reported_at = 0.0
-        self._failover_reported = asyncio.Event()
+        self.asked_at = 0.0
+        """When it was sent the question that it answered last (`time.monotonic`)."""
+        self._poll_now = asyncio.Event()
+        """Set to poll it without further pause."""
         self._task = asyncio.create_task(self._run())
 
     def current(self, now: float) -> Report | None:
         """Return its report if that is recent; None: it is unreachable."""
         return self.report if now - self._reported_at < VALID_S else None
+
+    def poll_now(self) -> None:
+        """Ask it without waiting for its turn."""
+        self._poll_now.set()
 
     async def close(self) -> None:
         self._task.cancel()
@@ -83,11 +93,14 @@ class Sentinel:
         connection, run_id = await self._connect()
         try:
             while True:
-                self._failover_reported.clear()
-                self._record(run_id, await connection.send(self._query(), 4))
+                self._poll_now.clear()
+                asked_at = monotonic()
+                answers = await connection.send(self._query(), 4)
+                self.asked_at = asked_at
+                self._record(run_id, answers)
                 try:
                     async with asyncio.timeout(POLL_S):
-                        await self._failover_reported.wait()
+                        await self._poll_now.wait()
                 except TimeoutError:
                     continue
         finally:
@@ -108,7 +121,7 @@ class Sentinel:
                 f"{error} (the Sentinel at {self.address}; its login is sentinelUsername and sentinelPassword)"
             ) from error
         if isinstance(connection, PushConnection) and not isinstance(hello, ReplyError):
-            connection.on_push = self._failover_reported.set
+            connection.on_push = lambda _: self._poll_now.set()
             connection.send(pack("SUBSCRIBE", "+switch-master"), 1).add_done_callback(_drop_answer)
         return connection, info.run_id(server) or str(self.address)
 
@@ -171,6 +184,17 @@ class Sentinels:
         if self.verdict is None:
             raise self._why()
         return self.verdict
+
+    async def confirm(self, as_of: float) -> None:
+        """Return when all Sentinels that can be reached have been asked after a time (of `time.monotonic`)."""
+        for sentinel in self._sentinels.values():
+            sentinel.poll_now()
+        loop = asyncio.get_running_loop()
+        while any(each.asked_at < as_of and each.current(loop.time()) for each in self._sentinels.values()):
+            self._has_news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):  # one that does not answer is unreachable after a while
+                    await self._has_news.wait()
 
     def judge(self) -> None:
         """Decide again which server is the primary."""
@@ -238,9 +262,14 @@ class WatchedPrimary(Primary):
         await super().close()
 
     async def _dial(self) -> Connection:
+        """Return a connection for calls to the primary. Raises a StoreError."""
+        database = self._settings.database
+        return await self._reached(lambda address, patience: self._connector.primary(address, database, patience))
+
+    async def _reached(self, connect: Connect) -> Connection:
         """Return a connection to the primary, which must report that role itself. Raises a StoreError."""
         verdict = await self._sentinels.find(self._patience)
-        connection = await self._connector.primary(verdict.primary, self._settings.database, self._patience)
+        connection = await connect(verdict.primary, self._patience)
         now = self._sentinels.verdict or verdict
         why = self._why_doubtful(now, connection.online_replicas)
         if now.primary != verdict.primary:
@@ -249,6 +278,10 @@ class WatchedPrimary(Primary):
             connection.abort(why)
             raise StoreUnavailableError(why)
         return connection
+
+    async def check_roll(self, connections: Sequence[Connection], replies: Sequence[Any], as_of: float) -> None:
+        await super().check_roll(connections, replies, as_of)
+        await self._sentinels.confirm(as_of)
 
     def _on_verdict(self, verdict: Verdict) -> None:
         self._node.replicas.require(verdict.replicas, verdict.listed)

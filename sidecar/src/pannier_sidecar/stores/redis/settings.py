@@ -99,6 +99,8 @@ class RedisSettings(Struct, frozen=True):
     """Seconds; the first pause between attempts to connect. It doubles with each attempt."""
     max_pause: float
     """Seconds; the maximum of these pauses."""
+    pushes_changes: bool
+    """Whether feeds have the servers push changes; False: all ETags are read again from time to time."""
 
 
 def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
@@ -123,6 +125,7 @@ def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
         max_retries=max(0, given.whole_number("redisMaxRetries")),
         min_pause=given.positive_number("redisMinRetryInterval"),
         max_pause=given.positive_number("redisMaxRetryInterval"),
+        pushes_changes=given["changes"] == "push",
     )
 
 

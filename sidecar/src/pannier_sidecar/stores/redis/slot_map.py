@@ -47,6 +47,8 @@ class View(Struct):
     """The addresses of each primary's replicas, as INFO writes them."""
     has_lost_primary: bool = False
     """A primary has failed, and another node has its slots."""
+    spare: frozenset[Address] = frozenset()
+    """Primaries without slots. Slots that are being moved to them bring writes before they have any."""
 
 
 class SlotMap(Struct):
@@ -61,11 +63,13 @@ class SlotMap(Struct):
     """Nodes that report that they take no calls."""
     serves: bool
     """Some node takes calls."""
+    spare: frozenset[Address] = frozenset()
+    """Primaries without slots."""
 
 
 def view_from(queried: Address, about: object, nodes: object, slots: Sequence[Any]) -> View:
     """Return what the answers to CLUSTER INFO, NODES and SLOTS mean; the first two may be errors."""
-    members = [_Member.read(line) for line in _text(nodes).splitlines() if line.count(" ") >= 7]
+    members = _members(nodes)
     epochs = {member.node: member.epoch for member in members}
     replicas: dict[str, int] = {}
     for member in members:
@@ -88,6 +92,7 @@ def view_from(queried: Address, about: object, nodes: object, slots: Sequence[An
         replicas,
         places,
         any(member.has_failed and not member.primary and not member.has_slots for member in members),
+        frozenset(member.at(queried) for member in members if member.may_take_writes and not member.has_slots),
     )
 
 
@@ -112,7 +117,21 @@ def merged(views: Sequence[View], known: frozenset[str] = frozenset()) -> SlotMa
         any(view.has_lost_primary for view in together),
         frozenset(view.node for view in together if not view.serves),
         any(view.serves for view in together),
+        frozenset().union(*(view.spare for view in together)),
     )
+
+
+def uncalled(reports: Sequence[object]) -> str | None:
+    """Return why the nodes that have answered CLUSTER NODES are not all that may take writes; None: they are."""
+    found = [_members(report) for report in reports]
+    called = {member.node: member for members in found for member in members if member.is_myself}
+    if len(called) < len(found):
+        return "a node does not say which it is"
+    if any(member.primary for member in called.values()):
+        return "a node has become a replica"
+    if any(member.node not in called for members in found for member in members if member.may_take_writes):
+        return "another node has joined, or has taken slots over"
+    return None
 
 
 def _clusters(views: Sequence[View]) -> list[list[View]]:
@@ -128,6 +147,12 @@ def _clusters(views: Sequence[View]) -> list[list[View]]:
     return groups
 
 
+def own_slots(reports: Sequence[object]) -> frozenset[tuple[str, str]]:
+    """Return which node says, in its answer to CLUSTER NODES, that it has which slots."""
+    members = [member for report in reports for member in _members(report)]
+    return frozenset((member.node, member.slots) for member in members if member.is_myself)
+
+
 class _Member(NamedTuple):
     node: str
     is_myself: bool
@@ -135,16 +160,42 @@ class _Member(NamedTuple):
     """The node whose replica it is; empty: it is no replica."""
     epoch: int
     has_failed: bool
-    has_slots: bool
+    slots: str
+    """Ranges of slots, separated by spaces, and slots that are being moved, in brackets."""
+    is_known: bool
+    """It has joined, and the others know where it is."""
+    place: str
+    """host:port@bus-port and perhaps a comma and a host name."""
 
     @classmethod
     def read(cls, line: str) -> _Member:
-        node, _, listed, primary, _, _, epoch, _, *slots = line.split(" ")
+        node, place, listed, primary, _, _, epoch, _, *slots = line.split(" ")
         flags = listed.split(",")
         if "slave" not in flags:
             primary = ""
         number = int(epoch) if epoch.isdigit() else 0
-        return cls(node, "myself" in flags, primary, number, "fail" in flags, any(slots))
+        is_known = "handshake" not in flags and "noaddr" not in flags
+        return cls(node, "myself" in flags, primary, number, "fail" in flags, " ".join(slots), is_known, place)
+
+    @property
+    def has_slots(self) -> bool:
+        return bool(self.slots)
+
+    @property
+    def may_take_writes(self) -> bool:
+        """It has slots, or may be given some; one that has failed may only be cut off from those who say so."""
+        return not self.primary and (self.has_slots or (self.is_known and not self.has_failed))
+
+    def at(self, queried: Address) -> Address:
+        """Return where it is; a node that does not know its own host is the one that was queried."""
+        place, _, name = self.place.partition(",")
+        host, _, port = place.partition("@")[0].rpartition(":")
+        return Address(name.partition(",")[0] or host.strip("[]") or queried.host, int(port) if port.isdigit() else 0)
+
+
+def _members(nodes: object) -> list[_Member]:
+    """Return what the answer to CLUSTER NODES means; it may be an error."""
+    return [_Member.read(line) for line in _text(nodes).splitlines() if line.count(" ") >= 7]
 
 
 def _text(reply: object) -> str:

@@ -10,6 +10,8 @@ from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
+from pannier_sidecar.state.requests import Get
 from pannier_sidecar.state.store import Completion, Feature, KeyPage, Store, StoredValue, raised
 
 from . import layout
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AsyncExitStack
 
-    from pannier_sidecar.state.requests import Delete, Get, Set, Write
+    from pannier_sidecar.state.feeds import Feed
+    from pannier_sidecar.state.requests import Delete, Set, Write
     from pannier_sidecar.state.store import Setting
 
-    from .logins import Logins
     from .settings import RedisSettings
 
 
@@ -36,6 +38,7 @@ class RedisStore(Store):
 
     features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE})
     keeps_expiry = True
+    changes_by = ChangesBy.PUSH
     max_transaction = 200_000  # five arguments each, and the protocol allows a command 1,048,576
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -43,6 +46,9 @@ class RedisStore(Store):
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._servers: Servers = NotOpenServers(self._settings)
+        self._connector: Connector | None = None
+        if not self._settings.pushes_changes:
+            self.changes_by = ChangesBy.POLL
 
     def together(self, key: str) -> str:
         return hash_tag(key) if self._settings.is_cluster else ""
@@ -53,7 +59,8 @@ class RedisStore(Store):
             from .logins import logins_of  # few components sign in with tokens
 
             logins = await logins_of(self._settings, resources)
-        servers = _find_servers(self._settings, logins)
+        self._connector = Connector(self._settings, logins)
+        servers = _find_servers(self._settings, self._connector)
         servers.logins = logins
         resources.push_async_callback(servers.close)
         await servers.open()
@@ -238,6 +245,33 @@ class RedisStore(Store):
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         return await list_keys(self._servers, self._settings, prefix, limit, cursor)
 
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        page = await self.keys(prefix, limit, cursor)
+        keys = [key.encode() for key in page.keys]
+        groups = self._servers.grouped(keys) if keys else ()
+        found: list[str | None] = [None] * len(keys)
+        await asyncio.gather(*(self._read_etags(page.keys, keys, places, found) for places in groups))
+        entries = [KeyETag(key, etag) for key, etag in zip(page.keys, found, strict=True) if etag is not None]
+        return ETagPage(entries, page.cursor)
+
+    async def _read_etags(
+        self, names: Sequence[str], keys: Sequence[bytes], places: Sequence[int], found: list[str | None]
+    ) -> None:
+        """Fill in the ETags at `places`, whose keys lie on one server; None for a key without state."""
+        payload = b"".join([layout.read_etag(keys[place]) for place in places])
+        replies = await self._servers.call(keys[places[0]], payload, len(places), True)
+        for place, reply in zip(places, replies if len(places) > 1 else [replies], strict=True):
+            if isinstance(reply, ReplyError):  # the key is no hash, or is elsewhere by now
+                stored = await self.get(Get(names[place]))
+                found[place] = None if stored is None else stored.etag
+            elif reply is not None:
+                found[place] = layout.etag(reply)
+
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        from .feed import feed  # most stores are never watched
+
+        return feed(self._servers, self._connector, prefix, since, self.feed_lag_s / 2)
+
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._settings.dial_timeout
 
@@ -254,9 +288,8 @@ def _request(write: Write, key: bytes, payload: bytes) -> Request:
     return Request(key, payload, is_strong=write.strong)
 
 
-def _find_servers(settings: RedisSettings, logins: Logins | None) -> Servers:
-    """Return the servers of a component, not connected yet. Raises StoreRefusedError for unusable certificates."""
-    connector = Connector(settings, logins)
+def _find_servers(settings: RedisSettings, connector: Connector) -> Servers:
+    """Return the servers of a component, not connected yet."""
     if settings.is_cluster:
         from .cluster import Cluster  # few components need it or Sentinels, and imports cost every start
 
