@@ -101,7 +101,7 @@ DATABASES = (
         "Azure Cosmos DB",
         "state.azure.cosmosdb",
         _serve,
-        claims=frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL}),
+        claims=frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE}),
         made_by="emulator",
         prepare=_prepare,
         has_numbers_for_etags=False,

@@ -1,6 +1,6 @@
 // serve.js PORT: @vercel/cosmosdb-server with what it lacks and the store over Cosmos DB lives on: 404 for what is not
-// there, the time to live, batches that happen all or none, and its own address without TLS. It looks into the package,
-// so that is pinned.
+// there and for a page that begins nowhere, the time to live, batches that happen all or none, and its own address
+// without TLS. It looks into the package, so that is pinned.
 "use strict";
 
 const { createRequire } = require("node:module");
@@ -11,6 +11,7 @@ const Items = load(LIB + "account/items").default;
 const operations = load(LIB + "handler/_document-operations");
 const readJson = load(LIB + "json").default;
 const readDocument = load(LIB + "handler/read-document");
+const queryDocuments = load(LIB + "handler/query-documents");
 const batchDocuments = load(LIB + "handler/batch-documents");
 
 const PARTITION = "x-ms-documentdb-partitionkey";
@@ -100,6 +101,18 @@ readDocument.default = (account, request, response, names) => {
     }
   }
   return read(account, request, response, names);
+};
+
+// --- a page that begins nowhere
+
+const query = queryDocuments.default;
+queryDocuments.default = (account, request, response, names) => {
+  const continuation = request.headers["x-ms-continuation"];
+  if (continuation && !/^\{"token":/.test(continuation)) {
+    response.statusCode = 400;
+    return { code: "BadRequest", message: "Invalid Continuation Token" };
+  }
+  return query(account, request, response, names);
 };
 
 // --- batches: all or none

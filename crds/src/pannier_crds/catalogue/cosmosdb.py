@@ -49,7 +49,7 @@ TYPES: Final = (
     ComponentType(
         "state.azure.cosmosdb",
         title="Azure Cosmos DB",
-        features=("ETAG", "TRANSACTIONAL", "TTL"),
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
         fields=(*_FIELDS, *every_state_store.FIELDS),
         rules=(_one_way_to_sign_in, *azure_profile.RULES),
     ),

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 from pannier_sidecar.moving.deciding import next_size
 from pannier_sidecar.moving.items import AppKey, Batch, Item, Unread, key_of
 from pannier_sidecar.moving.json_lines import InvalidLineError, item_of
-from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
-from pannier_sidecar.state.requests import Get, Pattern, RetryPolicy
+from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.requests import PARTITION, Get, Pattern, RetryPolicy
 from pannier_sidecar.state.retries import attempt
 
 if TYPE_CHECKING:
@@ -62,12 +62,24 @@ class StoreSource:
             cursor: str | None = None
             while True:
                 page = await self._page(prefix, cursor)
-                ours = [stored for stored in page.keys if key_of(self._scheme, stored) is not None]
+                ours = [stored for stored, place in page.placed if self._is_ours(stored, place)]
                 self.passed_over += len(page.keys) - len(ours) - sum(map(self._scheme.is_beside, page.keys))
                 self._keys.add(ours)
                 cursor = page.cursor
                 if cursor is None:
                     break
+
+    def _is_ours(self, stored: str, partition: str | None) -> bool:
+        """Return whether a stored key is the app's or its actors'. Raises NotSupportedError if it is in a partition of
+        another name: it would be another key elsewhere.
+        """
+        key = key_of(self._scheme, stored)
+        if key is not None and partition not in (None, key.metadata(self._scheme).get(PARTITION)):
+            raise NotSupportedError(
+                f"{key} was written with partitionKey {partition}, which the target could not keep; write it without "
+                "partitionKey, or delete it"
+            )
+        return key is not None
 
     async def batches(self) -> AsyncIterator[Batch]:
         size, number = MAX_KEYS // 8, 0

@@ -18,7 +18,7 @@ from .errors import (
 )
 from .keys import SEPARATOR
 from .listing import ListedKey, Listing, Owner, own_keys
-from .requests import NO_METADATA, Delete, Get, WriteItem
+from .requests import Delete, Get, WriteItem, in_partition
 from .store import Feature
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class KeyLists:
         keys, owners = [each.key for each in found], [each.owner for each in found]
         if not request.with_values:
             return ListedKeys([BulkItem(key) for key in keys], cursor, owners)
-        gets = [Get(each.stored, metadata=_place(served, each.owner)) for each in found]
+        gets = [Get(each.stored, metadata=_place(served, each)) for each in found]
         values = await read_values(served.store, keys, gets, self._largest_answer, self._bytes_in_flight)
         return ListedKeys(values, cursor, owners)
 
@@ -143,7 +143,7 @@ class KeyLists:
             raise OperationFailedError(_PREFIX_DELETE, what, [(request.prefix, error)]) from error
         if found:
             items = [WriteItem(each.key) for each in found]
-            writes = [Delete(each.stored) for each in found]
+            writes = [Delete(each.stored, metadata=_place(served, each)) for each in found]
             await self._calls.write_each(served, "bulk_delete", items, writes, _PREFIX_DELETE, what)
         return DeletedKeys(len(found), cursor)
 
@@ -177,9 +177,11 @@ def _require_listing(served: ServedStore) -> None:
         raise ListingNotSupportedError(served.name)
 
 
-def _place(served: ServedStore, owner: Owner | None) -> Mapping[str, str]:
-    """Return the metadata by which stores with partitions find a key of that owner."""
-    return NO_METADATA if owner is None else {"partitionKey": served.keys.actor_partition(*owner)}
+def _place(served: ServedStore, listed: ListedKey) -> Mapping[str, str]:
+    """Return the metadata by which stores with partitions find a key."""
+    if listed.partition is None and listed.owner is not None:
+        return in_partition(served.keys.actor_partition(*listed.owner))
+    return in_partition(listed.partition)
 
 
 def _after(prefix: str, stored: str) -> ListedKey | None:

@@ -33,6 +33,8 @@ class ListedKey(NamedTuple):
     """As the app, or the actor, named it."""
     owner: Owner | None = None
     """None: the list is of the app's own keys, or of one actor's."""
+    partition: str | None = None
+    """The `partitionKey` that it was written with, where calls need it."""
 
 
 Read = Callable[[str], ListedKey | None]
@@ -77,7 +79,11 @@ class Listing:
         while True:
             page = await self._stored(size, cursor)
             wanted = limit - len(keys)
-            listed = [(at, key) for at, one in enumerate(page.keys) if (key := self._read(one)) is not None]
+            listed = [
+                (at, key if place is None else key._replace(partition=place))
+                for at, (one, place) in enumerate(page.placed)
+                if (key := self._read(one)) is not None
+            ]
             if len(listed) > wanted:  # a page ends at its cursor: ask again for only as many keys as are wanted
                 size = listed[wanted - 1][0] + 1
             else:

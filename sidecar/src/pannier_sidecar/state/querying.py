@@ -12,7 +12,7 @@ from .errors import MalformedQueryError, OperationFailedError, QueryNotSupported
 from .listing import own_keys
 from .prefilter import needed_by
 from .queries import parse
-from .requests import MAX_LIMIT, Get
+from .requests import MAX_LIMIT, Get, in_partition
 from .store import Feature
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Queries:
                 why = f"over {MAX_SCANNED} of the app's values would have to be read to find those that match"
                 advice = "ask for a text that few values have, or keep what is queried in a store of its own"
                 raise MalformedQueryError(served.name, why, advice)
-            found = [_Match((), each.key, Get(each.stored)) for each in listed]
+            found = [_Match((), each.key, Get(each.stored, metadata=in_partition(each.partition))) for each in listed]
             items = await self._read(served, found)
             judged = await self._pace.each(partial(_judged, query), list(zip(found, items, strict=True)))
             matches += [match for match in judged if match is not None]

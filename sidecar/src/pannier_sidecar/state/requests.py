@@ -16,6 +16,12 @@ from typing import Final
 from msgspec import Struct
 
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
+PARTITION: Final = "partitionKey"
+
+
+def in_partition(partition: str | None) -> Mapping[str, str]:
+    """Return the metadata with which stores that have partitions find a key; None: it needs none."""
+    return NO_METADATA if partition is None else {PARTITION: partition}
 
 
 class Concurrency(Enum):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from pannier_crds.secret import Secret
 
 from .errors import NotSupportedError, PartlyUnavailableError, StoreError
 from .feeds import ChangesBy, ETagPage, Feed, KeyETag
-from .requests import Delete, Get, Set, Write
+from .requests import Delete, Get, Set, Write, in_partition
 
 if TYPE_CHECKING:
     from .prefilter import Needed
@@ -60,6 +61,13 @@ class KeyPage(Struct, frozen=True):
     keys: Sequence[str]
     cursor: str | None
     """Sent back to get the next page; None: there is none. Only the store knows its meaning."""
+    partitions: Sequence[str | None] = ()
+    """The `partitionKey` that each key was written with, None where a call needs none; empty: no call needs one."""
+
+    @property
+    def placed(self) -> list[tuple[str, str | None]]:
+        """Each key with its `partitionKey`."""
+        return list(zip(self.keys, self.partitions or repeat(None), strict=False))
 
 
 class Completion(Protocol[Result]):
@@ -208,7 +216,8 @@ class Store(ABC):
         Databases that can list ETags without values override this. Called only on stores with Feature.KEYS_LIKE.
         """
         page = await self.keys(prefix, min(limit, _READ_TOGETHER), cursor)
-        found = await self.bulk_get([Get(key, strong=True) for key in page.keys])
+        gets = [Get(key, strong=True, metadata=in_partition(place)) for key, place in page.placed]
+        found = await self.bulk_get(gets)
         entries = []
         for key, entry in zip(page.keys, found, strict=True):
             if isinstance(entry, StoreError):

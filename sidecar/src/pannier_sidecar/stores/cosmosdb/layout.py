@@ -1,4 +1,5 @@
-"""A value as an item `{id, partitionKey, value, isBinary, ttl}`, as Dapr writes and reads it.
+"""A value as an item `{id, partitionKey, value, isBinary, ttl}`, as Dapr writes and reads it. Where the id is a digest,
+`key` has the key.
 
 A value is stored in base64 and marked as binary, because only then does Cosmos DB return the same bytes. Dapr stores
 all values in this way that are not JSON objects. What it stored as JSON comes back as JSON: decision 11.
@@ -11,9 +12,10 @@ import re
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError
+from pannier_sidecar.state.requests import PARTITION
 from pannier_sidecar.state.store import StoredValue
 
 from .errors import NotUnderstoodError
@@ -32,7 +34,8 @@ MAX_TTL_S: Final = 2**31 - 1
 _OVERHEAD: Final = 1024
 """Bytes allowed for the names, ETag and times of an item, which take fewer."""
 _NEVER: Final = -1
-_PARTITION: Final = "partitionKey"
+_KEY: Final = "key"
+_DIGEST: Final = "=sha256-"
 
 _NO_ID: Final = re.compile(r"=|.*[/\\?#\x00-\x1f\x7f-\x9f]|\s|.*\s\Z|\.{1,2}\Z", re.DOTALL)
 """Keys that cannot be an id: they have characters that Cosmos DB or a URL does not allow, or look like an encoded key.
@@ -44,14 +47,31 @@ def id_of(key: str) -> str:
     """Return the id of a key: the key itself, as in Dapr, or `=` and its percent-encoding where it cannot be one."""
     if _NO_ID.match(key) is None:
         return key
-    encoded = "=" + quote(key, safe=_NOT_ENCODED)
+    whole = encoded(key)
     # An encoded key contains a % or consists of dots, so it cannot look like a digest.
-    return encoded if len(encoded) <= MAX_ID_BYTES else "=sha256-" + sha256(key.encode()).hexdigest()
+    return whole if len(whole) <= MAX_ID_BYTES else _DIGEST + sha256(key.encode()).hexdigest()
+
+
+def encoded(key: str) -> str:
+    """Return `=` and the key in percent-encoding; that of a prefix is a prefix of it."""
+    return "=" + quote(key, safe=_NOT_ENCODED)
+
+
+def key_of(item: Mapping[str, Any]) -> str | None:
+    """Return the key of an item; None if another program has given it an id under which no key is found."""
+    name = item["id"]
+    try:
+        key = item.get(_KEY) if name.startswith(_DIGEST) else unquote(name[1:], errors="strict")
+    except UnicodeDecodeError:
+        return None
+    if not name.startswith("="):
+        key = name
+    return key if isinstance(key, str) and id_of(key) == name else None
 
 
 def partition_of(call: Get | Write) -> str:
     """Return the partition key: the one of the request's metadata, else the stored key."""
-    return call.metadata.get(_PARTITION) or call.key
+    return call.metadata.get(PARTITION) or call.key
 
 
 def item_of(write: Set, default_ttl: int | None) -> Item:
@@ -61,11 +81,17 @@ def item_of(write: Set, default_ttl: int | None) -> Item:
     """
     item: Item = {
         "id": id_of(write.key),
-        _PARTITION: partition_of(write),
+        PARTITION: partition_of(write),
         "value": b64encode(write.value).decode(),
         "isBinary": True,
     }
-    size = len(item["value"]) + len(item["id"].encode()) + len(item[_PARTITION].encode()) + _OVERHEAD
+    if item["id"].startswith(_DIGEST):
+        item[_KEY] = write.key  # lists find it so
+    size = (
+        sum(len(item[name].encode()) for name in ("value", "id", PARTITION))
+        + len(item.get(_KEY, "").encode())
+        + _OVERHEAD
+    )
     if size > MAX_ITEM_BYTES:
         raise StoreRefusedError(
             f"the value of key {write.key} is too large: Cosmos DB takes items of up to {MAX_ITEM_BYTES} bytes, and "

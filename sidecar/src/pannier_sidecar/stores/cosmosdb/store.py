@@ -11,12 +11,13 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from pannier_sidecar.network.connections import TooManyConnectionsError
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
-from pannier_sidecar.state.store import Feature, Store, StoredValue, or_error
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
 
 from . import errors, writing
 from .client import Client, sign_in
 from .errors import CLIENT_ERRORS, WHEN_CLOSED
 from .layout import MAX_ID_BYTES, Item, checked_item, id_of, partition_of, stored_value
+from .listing import list_page
 from .settings import read_settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ AT_ONCE: Final = 16
 class CosmosDBStore(Store):
     """State in one container of Cosmos DB, which Dapr's sidecars may use at the same time."""
 
-    features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL})
+    features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE})
     max_key_bytes = MAX_ID_BYTES
     max_transaction = writing.MAX_STEPS
 
@@ -112,6 +113,10 @@ class CosmosDBStore(Store):
             await self._write(together[0])
         elif together:
             await self._answered(opened, writing.carry_out_together(opened, together), is_write=True)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        opened = self._client
+        return await self._answered(opened, list_page(opened, prefix, limit, cursor), is_write=False)
 
     @property
     def _client(self) -> Client:
