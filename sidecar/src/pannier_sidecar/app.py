@@ -187,6 +187,7 @@ class Sidecar:
         if self._configuration is not None:
             await self._configuration.stop()
         await self._front_ends.stop(0.0 if is_forced else grace)
+        await self._service.end_watches()
         await self.supervisor.stop(0.0 if is_forced else CLOSING_PATIENCE)
         self._listeners.close()
         for task in self._exchanging:
@@ -240,7 +241,7 @@ class Sidecar:
         _close_aside(before)
 
     def _take_over(self, directory: Directory) -> None:
-        self._service.directory = directory
+        self._service.serve(directory)
         if self._metrics is not None:
             self._metrics.know_stores([*directory.served, *directory.waiting])
 

@@ -57,6 +57,7 @@ def test_defaults_stand_where_nothing_is_written() -> None:
         "defaultStateStore": False,
         "ttlInSeconds": None,
         "idempotencyKeyTTLInSeconds": 3600,
+        "changesPollInterval": 5.0,
     }
 
 
@@ -119,6 +120,7 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
             {"ttlInSeconds": "soon"},
             "[ttlInSeconds].value: 'soon' is not a whole number; write a whole number of",
         ),
+        (MEMORY, {"changesPollInterval": "99ms"}, "[changesPollInterval]: under 100ms, all keys"),
         (MEMORY, {"ttlInSeconds": "1.5"}, "[ttlInSeconds].value: '1.5' is not a whole number"),
         (
             MEMORY,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_crds.catalogue import encryption
-from pannier_crds.catalogue.model import Field, Form, Rule
+from pannier_crds.catalogue.model import Field, Form, Rule, Setting
+from pannier_crds.problems import Problem, error, metadata_path
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MIN_POLL_INTERVAL_S: Final = 0.1
 _OUTBOX_REFUSED: Final = (
     "the outbox is not served, so no event would be published",
     "take this field out, and have the app publish what it saves",
@@ -56,6 +61,13 @@ FIELDS: Final = (
         maximum=7 * 86_400,
         unit="seconds",
     ),
+    Field(
+        "changesPollInterval",
+        "duration",
+        description="Time between two looks for changed keys while they are watched, on stores that are polled",
+        default=5.0,
+        bare_unit="s",
+    ),
     *encryption.FIELDS,
     Field("outboxPublishPubsub", refused=_OUTBOX_REFUSED),
     Field("outboxPublishTopic", refused=_OUTBOX_REFUSED),
@@ -63,5 +75,14 @@ FIELDS: Final = (
     Field("outboxDiscardWhenMissingState", "boolean", refused=_OUTBOX_REFUSED),
 )
 
-RULES: Final[tuple[Rule, ...]] = (encryption.needs_primary_key,)
+
+def _polls_with_pauses(settings: Mapping[str, Setting], _: frozenset[str]) -> Iterator[Problem]:
+    """Yield a problem for an interval at which the database would hardly do anything else."""
+    seconds = settings.get("changesPollInterval")
+    if isinstance(seconds, float) and seconds < MIN_POLL_INTERVAL_S:
+        message = f"under {MIN_POLL_INTERVAL_S * 1000:g}ms, all keys would be listed all the time"
+        yield error(metadata_path("changesPollInterval"), message, "write 100ms or more, such as 5s")
+
+
+RULES: Final[tuple[Rule, ...]] = (encryption.needs_primary_key, _polls_with_pauses)
 """The rules that hold for every state store, beside those of its type."""

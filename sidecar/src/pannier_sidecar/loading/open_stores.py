@@ -278,6 +278,7 @@ class _View:
             desired.is_default,
             desired.holds_actor_state,
             desired.idempotency_ttl,
+            desired.poll_interval,
         )
 
     @property

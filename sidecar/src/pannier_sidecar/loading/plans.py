@@ -70,6 +70,13 @@ class DesiredStore:
         return seconds
 
     @property
+    def poll_interval(self) -> float:
+        """Seconds between two looks for changes, where the store does not report them."""
+        seconds = self.settings["changesPollInterval"]
+        assert isinstance(seconds, float)
+        return seconds
+
+    @property
     def is_default(self) -> bool:
         return self.settings["defaultStateStore"] is True
 

@@ -38,6 +38,8 @@ class ServedStore(Struct, eq=False):
     holds_actor_state: bool = False
     idempotency_ttl: int = 3600
     """Seconds for which requests with an Idempotency-Key are remembered."""
+    poll_interval: float = 5.0
+    """Seconds between two looks for changes, where the store does not report them."""
     calls_in_flight: int = 0
     """Calls that are using the store now; a retired store is closed when they have ended."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from . import retries
 from .actors import ActorState
 from .bulk_reads import BulkItem, read_values
 from .bytes_in_flight import BytesInFlight, Held, Unlimited
+from .carrying_out import carry_out, carry_out_each, with_retries
 from .errors import (
     ActorOperationFailedError,
     BulkGetFailedError,
@@ -38,9 +39,7 @@ from .requests import (
     DeleteRequest,
     Get,
     GetRequest,
-    RetryPolicy,
     SaveRequest,
-    Set,
     TransactRequest,
     Write,
     WriteItem,
@@ -49,13 +48,14 @@ from .store import Feature, StoredValue
 from .writing import checked_key, delete_of, set_of, write_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from .begun_call import BegunCall, Observer
     from .changing import Changing
     from .directory import Directory, ServedStore
     from .limits import Limits
     from .querying import Queries
+    from .watching import Watching
 
 Result = TypeVar("Result")
 
@@ -95,6 +95,24 @@ class StateService:
         from .querying import Queries  # most sidecars are never asked one, and the module is large
 
         return Queries(self, self._limits, self._bytes_in_flight, self.pace)
+
+    @cached_property
+    def watching(self) -> Watching:
+        """The watches."""
+        from .watching import Watching  # most sidecars are never asked for one
+
+        return Watching(self, self._bytes_in_flight, self._budget)
+
+    def serve(self, directory: Directory) -> None:
+        """Serve other stores from now on."""
+        self.directory = directory
+        if "watching" in self.__dict__:
+            self.watching.directory_changed()
+
+    async def end_watches(self) -> None:
+        """End all watches; their clients may go on at another sidecar."""
+        if "watching" in self.__dict__:
+            await self.watching.close()
 
     @cached_property
     def changing(self) -> Changing:
@@ -157,7 +175,7 @@ class StateService:
         if item.retry is None:
             served.store.begin_write(write, call)
         else:
-            call.resume(_with_retries(served, write, item.retry, self.is_short))
+            call.resume(with_retries(served, write, item.retry, self.is_short))
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
         """Remove keys in order, independently; raise OperationFailedError naming those that failed."""
@@ -257,9 +275,9 @@ class StateService:
 
     async def _write_one(self, operation: str, served: ServedStore, item: WriteItem, write: Write) -> None:
         if item.retry is None:
-            call = _carry_out(served, write)
+            call = carry_out(served, write)
         else:
-            call = _with_retries(served, write, item.retry, self.is_short)
+            call = with_retries(served, write, item.retry, self.is_short)
         await self.one_key(operation, served, item.key, call)
 
     async def counted(self, served: ServedStore, operation: str, call: Awaitable[Result]) -> Result:
@@ -287,7 +305,9 @@ class StateService:
         what: str,
     ) -> None:
         """Carry out writes independently. Raises OperationFailedError naming the items that failed."""
-        errors = await self._counted(served, operation, _each(served, items, writes, self.is_short), _none_failed)
+        errors = await self._counted(
+            served, operation, carry_out_each(served, items, writes, self.is_short), _none_failed
+        )
         failed = [(item.key, error) for item, error in zip(items, errors, strict=True) if error]
         if failed:
             if any(is_unreached(error) for _, error in failed):
@@ -357,36 +377,3 @@ def _ignore_failure(_: ServedStore) -> None:
 
 def _none_failed(errors: Sequence[StoreError | None]) -> bool:
     return not any(errors)
-
-
-async def _each(
-    served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write], is_short: Callable[[], bool]
-) -> Sequence[StoreError | None]:
-    """Carry out the writes in order; a write with a retry policy is tried again before the next one begins."""
-    if not any(item.retry for item in items):
-        return await served.store.bulk_write(writes)
-    return [await _error_of(served, write, item.retry, is_short) for item, write in zip(items, writes, strict=True)]
-
-
-async def _error_of(
-    served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
-) -> StoreError | None:
-    try:
-        await _with_retries(served, write, policy, is_short)
-    except StoreError as error:
-        return error
-    return None
-
-
-def _with_retries(
-    served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
-) -> Coroutine[Any, Any, None]:
-    return retries.attempt(
-        lambda: _carry_out(served, write, policy), policy, is_conditional=write.is_conditional, is_short=is_short
-    )
-
-
-def _carry_out(served: ServedStore, write: Write, policy: RetryPolicy | None = None) -> Awaitable[None]:
-    """Carry out a write once if it has a retry policy, which goes before those of a Resiliency."""
-    store = served.store if policy is None else served.store.unretried
-    return store.set(write) if isinstance(write, Set) else store.delete(write)
