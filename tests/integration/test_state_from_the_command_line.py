@@ -73,12 +73,17 @@ def test_each_action_prints_its_result(run: Run) -> None:
         (("get-and-set", "l", "true"), '["two",[3]]'),
         (("get-and-set", "new", "1"), ""),
         (("touch", "l", "--ttl", "1000"), ""),
+        (("increment", "once", "--idempotency-key", "a"), "1\n"),
+        (("increment", "once", "--idempotency-key", "a"), "1\n"),
+        (("save", "once", "7", "--idempotency-key", "b"), ""),
+        (("delete", "once", "--idempotency-key", "c"), ""),
+        (("save", "once", "7", "--idempotency-key", "b"), ""),
         (("exists", "l", "--store", "statestore"), "true\n"),
         (("save", "--", "n", "-5"), ""),
         (("get", "n"), "-5"),
     ):
         assert run(*words) == (0, printed), words
-    assert run("exists", "nothing") == (1, "")
+    assert run("exists", "once") == (1, "")
 
 
 def test_json_has_the_etag_which_a_change_can_depend_on(run: Run) -> None:

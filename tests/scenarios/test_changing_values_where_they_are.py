@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from scenarios.http_client import HttpClient
+from scenarios.http_client import HttpClient, path
 from scenarios.state_client import ActorApi, Item, Kind, Refused
 from scenarios.worlds import World
 from servers.grpc_protos import message
@@ -69,11 +69,35 @@ def test_a_repeated_request_is_answered_as_the_first(lists: ActorApi, key: str) 
 
 
 @pytest.mark.every_store
+@pytest.mark.on(lambda database: Feature.TRANSACTIONAL in database.claims)
+def test_a_repeated_save_delete_or_transaction_happens_once(here: World, key: str) -> None:
+    calls = (
+        ("POST", path(STORE), f'[{{"key": "{key}", "value": 1}}]'),
+        ("DELETE", path(STORE, key), None),
+        (
+            "POST",
+            f"{path(STORE)}/transaction",
+            f'{{"operations": [{{"operation": "upsert", "request": {{"key": "{key}", "value": 2}}}}]}}',
+        ),
+    )
+    for method, target, body in calls:
+        first = here.http.call(method, target, body, Idempotency_Key=f"{method} {target}")
+        assert first.status in (200, 201, 204), first.body
+        here.http.save(STORE, Item(key, b'"theirs"'))
+        assert here.http.call(method, target, body, Idempotency_Key=f"{method} {target}").status == first.status
+        found = here.http.get(STORE, key)
+        assert found is not None
+        assert found.value == b'"theirs"'
+
+
+@pytest.mark.every_store
 @pytest.mark.on(lambda database: Feature.TRANSACTIONAL not in database.claims)
-def test_a_store_that_cannot_remember_an_idempotency_key_refuses_it(lists: ActorApi, key: str) -> None:
+def test_a_store_that_cannot_remember_an_idempotency_key_refuses_it(here: World, lists: ActorApi, key: str) -> None:
     with pytest.raises(Refused) as refused:
         lists.change(STORE, "increment", key, once="n")
     assert refused.value.code == "ERR_IDEMPOTENCY_KEY_NOT_SUPPORTED"
+    saved = here.http.call("POST", path(STORE), f'[{{"key": "{key}", "value": 1}}]', Idempotency_Key="n")
+    assert saved.status == 400
     assert not lists.exists(STORE, key)
 
 

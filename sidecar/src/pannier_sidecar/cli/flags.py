@@ -304,4 +304,7 @@ INCREMENT: Final = (
 MAX_LENGTH: Final = Flag(
     "max-length", read.whole_number, "maxLength", "drop the first elements beyond this length", placeholder="N"
 )
-STATE: Final = (*SIDECAR, ETAG, TTL, VALUE_FORMAT, *INCREMENT, MAX_LENGTH)
+ONCE: Final = Flag(
+    "idempotency-key", setting="once", help="repeat a command with the same key, and it is done once", placeholder="KEY"
+)
+STATE: Final = (*SIDECAR, ETAG, TTL, VALUE_FORMAT, *INCREMENT, MAX_LENGTH, ONCE)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
 DEFAULT_PORT: Final = 3500
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _TIMEOUT_S: Final = 120.0
 """Longer than a sidecar takes with the timeouts that stores have by default."""
 
@@ -37,14 +39,19 @@ class SidecarClient:
         self._token = token
 
     def call(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Reply:
         """Make a request once and return the answer. Raises CallFailedError for every status but 2xx.
 
-        Names of `headers` are written with `_` for `-`; an empty header is left out.
+        A header without a value is left out.
         """
         target = f"{path}?{urlencode(query)}" if query else path
-        sent = {name.replace("_", "-"): _latin(name, value) for name, value in headers.items() if value}
+        sent = {name: _latin(name, value) for name, value in headers.items() if value}
         if self._token:
             sent["dapr-api-token"] = _latin("dapr-api-token", self._token)
         reply = self._exchange(method, target, body, sent)

@@ -36,6 +36,10 @@ class Order(Struct, frozen=True):
         ttl = self.given.get("ttl")
         return {} if ttl is None else {"ttlInSeconds": str(ttl)}
 
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a change."""
+        return {"Idempotency-Key": self.given.get("once", "")}
+
     def fields(self, *names: str) -> dict[str, Any]:
         """Return the given flags of these names, and the TTL and the ETag, as bodies have them."""
         found = {name: self.given[name] for name in ("etag", *names) if name in self.given}
@@ -122,13 +126,14 @@ def _save(order: Order) -> int:
     key, value = order.words
     item = {"key": key, **order.fields()}
     body = b'[%b,"value":%b}]' % (json.dumps(item).encode().removesuffix(b"}"), _json_of(value))
-    order.client.call("POST", path_of(_STATE, order.store), body=body)
+    order.client.call("POST", path_of(_STATE, order.store), body=body, headers=order.headers())
     return 0
 
 
 def _delete(order: Order) -> int:
     [key] = order.words
-    order.client.call("DELETE", path_of(_STATE, order.store, key), If_Match=order.given.get("etag", ""))
+    headers = {"If-Match": order.given.get("etag", ""), **order.headers()}
+    order.client.call("DELETE", path_of(_STATE, order.store, key), headers=headers)
     return 0
 
 
@@ -184,7 +189,8 @@ def _changed(order: Order, name: str, fields: Mapping[str, Any], values: bytes =
 
 def _post(order: Order, name: str, fields: Mapping[str, Any], values: bytes = b"") -> bytes:
     head = json.dumps({"key": order.words[0], **fields}).encode().removesuffix(b"}")
-    return order.client.call("POST", path_of(_OWN, order.store, name), body=head + values + b"}").body
+    path = path_of(_OWN, order.store, name)
+    return order.client.call("POST", path, body=head + values + b"}", headers=order.headers()).body
 
 
 def _json_of(word: str) -> bytes:
@@ -215,12 +221,12 @@ def _value(value: bytes) -> dict[str, Any]:
 
 ACTIONS: Final = {
     "get": Action("KEY", _get, (flags.VALUE_FORMAT,)),
-    "save": Action("KEY VALUE", _save, (flags.ETAG, flags.TTL)),
-    "delete": Action("KEY", _delete, (flags.ETAG,)),
+    "save": Action("KEY VALUE", _save, (flags.ETAG, flags.TTL, flags.ONCE)),
+    "delete": Action("KEY", _delete, (flags.ETAG, flags.ONCE)),
     "list": Action("[PREFIX]", _list),
-    "increment": Action("KEY", _increment, (flags.ETAG, flags.TTL, *flags.INCREMENT)),
-    "append": Action("KEY VALUE ...", _append, (flags.ETAG, flags.TTL, flags.MAX_LENGTH)),
-    "get-and-set": Action("KEY VALUE", _get_and_set, (flags.ETAG, flags.TTL)),
-    "touch": Action("KEY", _touch, (flags.ETAG, flags.TTL)),
+    "increment": Action("KEY", _increment, (flags.ETAG, flags.TTL, flags.ONCE, *flags.INCREMENT)),
+    "append": Action("KEY VALUE ...", _append, (flags.ETAG, flags.TTL, flags.ONCE, flags.MAX_LENGTH)),
+    "get-and-set": Action("KEY VALUE", _get_and_set, (flags.ETAG, flags.TTL, flags.ONCE)),
+    "touch": Action("KEY", _touch, (flags.ETAG, flags.TTL, flags.ONCE)),
     "exists": Action("KEY", _exists),
 }

@@ -166,7 +166,8 @@ Exits with 0 when all have ended, with 1 if one does not run.
 
 --store NAME chooses the store, --http-port PORT the sidecar on this machine; without it DAPR_HTTP_PORT does, or 3500.
 The token is read from DAPR_API_TOKEN. --etag makes a change depend on the ETag that a get has shown, --ttl says when a
-value expires. A number below zero is written after --: pannier state save -- balance -5.
+value expires. With --idempotency-key KEY, a command whose answer was lost can be repeated, and is done once. A number
+below zero is written after --: pannier state save -- balance -5.
 Exits with 0 when it is done, with 1 if the key is not there, or if the sidecar refuses or does not answer.
 """,
         flags.STATE,

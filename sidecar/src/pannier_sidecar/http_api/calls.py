@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from ..runtime import Runtime
     from ..state.items_in_flight import Share
+    from ..state.repeatable import RepeatableWrites
     from ..state.service import StateService
     from .change_calls import ChangeCalls
     from .messages import Call
@@ -216,8 +217,24 @@ class HttpApi:
         items = await self.decoding.items(call.body, _defaults_of(call))
         if share is not None:
             share.correct(len(items))
-        await self.service.save(SaveRequest(store, items))
+        request = SaveRequest(store, items)
+        if once := self._idempotency_key(call):
+            await self._repeatable.save(request, once)
+        else:
+            await self.service.save(request)
         return self._saved
+
+    @cached_property
+    def _repeatable(self) -> RepeatableWrites:
+        from ..state.repeatable import RepeatableWrites  # most sidecars are never asked one
+
+        return RepeatableWrites(self.service)
+
+    def _idempotency_key(self, call: Call) -> str:
+        """Return the Idempotency-Key of a call that Dapr has too; empty if there is none, or if Dapr's answers are
+        given, because Dapr ignores it.
+        """
+        return "" if self.profile.invokes_apps else call.headers.get(b"idempotency-key", b"").decode("latin-1")
 
     def saved(self, _: None) -> Answer:
         """Return the answer to a save."""
@@ -238,8 +255,12 @@ class HttpApi:
             metadata=defaults.metadata,
             retry=defaults.retry,
         )
+        request = DeleteRequest(store, item)
         try:
-            await self.service.delete(DeleteRequest(store, item))
+            if once := self._idempotency_key(call):
+                await self._repeatable.delete(request, once)
+            else:
+                await self.service.delete(request)
         except OperationFailedError as error:
             advice = on_if_match(etag) if error.http_status == 409 and not self.profile.invokes_apps else ""
             if not advice:
@@ -266,7 +287,11 @@ class HttpApi:
         items, metadata = await self.decoding.transaction(call.body, _defaults_of(call))
         if share is not None:
             share.correct(len(items))
-        await self.service.transact(TransactRequest(store, items, metadata))
+        request = TransactRequest(store, items, metadata)
+        if once := self._idempotency_key(call):
+            await self._repeatable.transact(request, once)
+        else:
+            await self.service.transact(request)
         return NO_CONTENT
 
     async def _bulk_delete(self, call: Call, store: str | None, share: Share | None = None) -> Answer:

@@ -66,10 +66,14 @@ class Record(Struct, frozen=True):
     def of(cls, once: Once, result: object) -> Record:
         return cls(once.fingerprint, Raw(msgspec.json.encode(result)))
 
+    def require(self, once: Once, key: str) -> None:
+        """Raise IdempotencyKeyReusedError if it is of another request. `key` is the app's key, for the message."""
+        if self.fingerprint != once.fingerprint:
+            raise IdempotencyKeyReusedError(key)
+
     def result_of(self, once: Once, change: Change) -> Any:
         """Return the result for the same request. Raises IdempotencyKeyReusedError for another one."""
-        if self.fingerprint != once.fingerprint:
-            raise IdempotencyKeyReusedError(change.key)
+        self.require(once, change.key)
         return msgspec.json.decode(self.result, type=bytes | None if isinstance(change, GetAndSet) else int | bool)
 
 
@@ -111,4 +115,5 @@ def _checked(text: str) -> str:
 
 
 def _digest(what: object) -> str:
-    return blake2b(msgspec.json.encode(what), digest_size=DIGEST_BYTES).hexdigest()
+    # `dict` turns the mappings that are no dict into one.
+    return blake2b(msgspec.json.encode(what, enc_hook=dict), digest_size=DIGEST_BYTES).hexdigest()
