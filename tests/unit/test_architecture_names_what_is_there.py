@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("crds/src", "sidecar/src", "operator/src")
+PACKAGES = ("client/src", "crds/src", "sidecar/src", "operator/src")
 STORES = "sidecar/src/pannier_sidecar/stores"
-OTHERS = ("crds", "charts", "docs", "pannier", "tests", "scripts", ".ci", ".github")
+OTHERS = ("client", "crds", "charts", "docs", "pannier", "tests", "scripts", ".ci", ".github")
 AT_THE_TOP = ("action.yml", "pyproject.toml", "constraints.txt", "Dockerfile.sidecar", "Dockerfile.operator")
 RULES = r"<!-- import rules.*?<!-- end of import rules -->"
 PAGES = ("ARCHITECTURE.md", "docs/where-a-change-goes.md")
