@@ -17,8 +17,8 @@ HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.
 KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/)) tests/conftest.py --exclude servers/mongoeco/
-SOURCES := client/pyproject.toml crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml pannier/pyproject.toml
-LINTED  := client crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
+SOURCES := client/pyproject.toml crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml pannier/pyproject.toml testing/pyproject.toml
+LINTED  := client crds sidecar operator testing tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
 .PHONY: help run test test-unit test-in-parts hostile changes dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator dist constraints setup clean
 
@@ -129,4 +129,4 @@ $(STAMP): constraints.txt pyproject.toml $(SOURCES)
 
 clean: ## remove .venv and every cache
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find client crds sidecar operator tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find client crds sidecar operator testing tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -49,7 +49,7 @@ def metadata(built: Path) -> Iterator[Message]:
 def test_metadata_is_complete(built: Path, subtests: pytest.Subtests) -> None:
     all_of_them = list(metadata(built))
     parts = {f"pannier-{part}" for part in ("client", "crds", "operator", "sidecar")}
-    assert {"pannier", *parts} <= {each["Name"] for each in all_of_them}
+    assert {"pannier", "pytest-pannier", *parts} <= {each["Name"] for each in all_of_them}
     assert len({each["Version"] for each in all_of_them}) == 1
     for each in all_of_them:
         with subtests.test(each["Name"]):

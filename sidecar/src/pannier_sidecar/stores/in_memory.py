@@ -50,6 +50,8 @@ class InMemoryStore(Store):
         # survive clients that put them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._is_open = False
+        self._ahead_s = 0.0
+        """Seconds by which `advance` has moved the time that values expire by."""
         self._feeds: LocalFeeds | None = None
         """Made for the first feed."""
 
@@ -65,6 +67,11 @@ class InMemoryStore(Store):
         if self._feeds is not None:
             self._feeds.close()
             self._feeds = None
+
+    def advance(self, seconds: float) -> None:
+        """Let values expire as if so many seconds had passed: apps' tests need not wait (`pannier.testing`)."""
+        self._ahead_s += seconds
+        self._expiry.advance(seconds)
 
     async def ping(self) -> None:
         self._check_open()
@@ -177,7 +184,7 @@ class InMemoryStore(Store):
             self._expiry.forget(key)
         else:
             self._expiry.remember(key, write.ttl)
-            expires_at = round(time() + write.ttl)
+            expires_at = round(time() + self._ahead_s + write.ttl)
         etag = str(next(self._etags))
         self._values[key] = StoredValue(write.value, etag, expires_at)
         if self._feeds is not None:
@@ -219,6 +226,13 @@ class _Expiry:
     def forget(self, key: str) -> None:
         if self._deadlines:
             self._deadlines.pop(key, None)
+
+    def advance(self, seconds: float) -> None:
+        if self._deadlines:
+            self._deadlines = {key: deadline - seconds for key, deadline in self._deadlines.items()}
+            self._queue = [(deadline, key) for key, deadline in self._deadlines.items()]
+            heapify(self._queue)
+            self._wait(0)
 
     def clear(self) -> None:
         self._deadlines.clear()

@@ -128,3 +128,18 @@ async def test_etags_of_an_earlier_run_mean_nothing_now() -> None:
         etags.add(found.etag)
         await store.close()
     assert len(etags) == 50
+
+
+async def test_values_expire_when_the_time_is_advanced(store: InMemoryStore) -> None:
+    await store.set(Set("short", b"1", ttl=60))
+    await store.set(Set("long", b"1", ttl=3600))
+    before = await store.get(Get("long"))
+    store.advance(61)
+    assert await store.get(Get("short")) is None
+    assert await store.get(Get("long")) == before
+    await store.set(Set("later", b"1", ttl=3600))
+    later = await store.get(Get("later"))
+    assert before is not None and later is not None and before.expires_at is not None and later.expires_at is not None
+    assert 61 <= later.expires_at - before.expires_at < 70
+    store.advance(3600)
+    assert (await store.keys("", 10, None)).keys == []
