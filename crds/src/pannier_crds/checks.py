@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds import catalogue
+from pannier_crds.catalogue.large_values import large_value_problems
 from pannier_crds.component import CONTAINER_ANNOTATION
 from pannier_crds.component_container import container_problems
 from pannier_crds.encryption_keys import encryption_problems
@@ -211,6 +212,7 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
     settings, problems = catalogue.read_settings(component_type, literal, unresolved=unresolved)
     yield from problems
     yield from encryption_problems(component, settings)
+    yield from large_value_problems(component, component_type, settings)
     if settings.get("actorStateStore") is True and not (
         component_type.can_hold_actor_state or component_type.is_pluggable
     ):

@@ -1,4 +1,4 @@
-"""Parsers of durations (in Go's syntax) and booleans (in Dapr's words) in manifests and options."""
+"""Parsers of durations (in Go's syntax), sizes and booleans (in Dapr's words) in manifests and options."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ _WHOLE: Final = re.compile(rf"([+-]?)((?:{_PART.pattern})+|0)", re.ASCII)
 _BARE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _MAX_TEXT_CHARS: Final = 64
 _MAX_NANOSECONDS: Final = 2**63 - 1  # Go keeps durations in 64 bits
+
+_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]i|[kMGT])?", re.ASCII)
+_SIZE_UNITS: Final = {
+    **{"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12},
+    **{"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40},
+}
 
 TRUE_WORDS: Final = ("y", "yes", "true", "t", "on", "1")
 FALSE_WORDS: Final = ("n", "no", "false", "f", "off", "0")
@@ -65,6 +71,14 @@ def format_duration(seconds: float) -> str:
         if nanoseconds % _NANOSECONDS[unit] == 0:
             return f"{nanoseconds // _NANOSECONDS[unit]}{unit}"
     return f"{nanoseconds}ns"
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes in a Kubernetes quantity: `4Mi`, `512Ki`, `1048576`. Raises ValueError for any other text."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("not a size")
+    return int(float(match[1]) * _SIZE_UNITS[match[2] or ""])
 
 
 def parse_boolean(text: str) -> bool | None:

@@ -91,6 +91,7 @@ class FrontEnds:
         """Begin to answer calls."""
         answer, fast_path = self._arrange()
         self._listener = await self._server.listen(self._listeners.api, answer, fast_path)
+        self._listener.streams = self._api.streams
         if self._services is not None:
             await self._listen_for_grpc(self._services)
         if self._listeners.public:

@@ -7,12 +7,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from pannier_crds.values import parse_boolean, parse_duration
+from pannier_crds.values import parse_boolean, parse_duration, parse_size
 from pannier_sidecar.access import ip_address
 
-_QUANTITY: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]i|[kMGT])?", re.ASCII)
-_UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_BINARY_UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _LEVELS: Final = {
     "debug": "debug",
     "info": "info",
@@ -99,8 +96,10 @@ def duration(value: str) -> float:
 
 def size(value: str) -> int:
     """Return the number of bytes in a Kubernetes quantity."""
-    match = _QUANTITY.fullmatch(value.strip())
-    count = float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2] or ""] if match else -1
+    try:
+        count = parse_size(value)
+    except ValueError:
+        count = -1
     return _in_range(count, "write a size, such as 4Mi, 512Ki or 1048576")
 
 

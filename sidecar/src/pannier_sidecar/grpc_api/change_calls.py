@@ -87,7 +87,7 @@ class ChangeCalls:
     async def exists(self, request: messages.GetStateRequest) -> Struct:
         consistency = choice(CONSISTENCY, request.consistency, "consistency")
         wanted = GetRequest(request.store_name or self._unnamed, request.key, consistency, request.metadata)
-        return messages.ExistsResponse(await self._service.changing.exists(wanted) is not None)
+        return messages.ExistsResponse(await self._service.changing.exists(wanted))
 
     async def _change(
         self,

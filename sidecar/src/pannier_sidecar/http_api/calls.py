@@ -14,7 +14,7 @@ from pannier_crds.digests import compare_digest
 from pannier_crds.folder import STATUS_KEY_HEADER
 
 from ..runtime import not_counted
-from ..state.errors import ApiNotAllowedError, OperationFailedError, StateError
+from ..state.errors import ApiNotAllowedError, OperationFailedError, StateError, ValueInPartsError
 from ..state.items_in_flight import MUCH
 from ..state.pacing import FEW
 from ..state.requests import (
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .change_calls import ChangeCalls
     from .messages import Call
     from .profiles import Profile
+    from .value_calls import ValueCalls
 
     Handler = Callable[..., Awaitable[Answer]]
 
@@ -98,6 +99,8 @@ class HttpApi:
             Operation.GET_AND_SET: partial(self._change, Operation.GET_AND_SET),
             Operation.TOUCH: partial(self._change, Operation.TOUCH),
             Operation.EXISTS: self._exists,
+            Operation.GET_VALUE: self._get_value,
+            Operation.PUT_VALUE: self._put_value,
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
             Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
@@ -151,7 +154,12 @@ class HttpApi:
         try:
             return answer(await result)
         except StateError as error:
-            return self._failed(error)
+            if not isinstance(error, OperationFailedError) or not isinstance(error.__cause__, ValueInPartsError):
+                return self._failed(error)
+            try:
+                return await self._value_calls.in_parts(error, None)
+            except StateError as failure:
+                return self._failed(failure)
 
     def _failed(self, error: StateError) -> Answer:
         self.on_error(error)
@@ -210,7 +218,12 @@ class HttpApi:
 
     async def _get(self, call: Call, store: str | None, key: str) -> Answer:
         defaults = _defaults_of(call)
-        return value_answer(await self.service.get(GetRequest(store, key, defaults.consistency, defaults.metadata)))
+        try:
+            return value_answer(await self.service.get(GetRequest(store, key, defaults.consistency, defaults.metadata)))
+        except OperationFailedError as error:
+            if not isinstance(error.__cause__, ValueInPartsError):
+                raise
+            return await self._value_calls.in_parts(error, call)
 
     async def _save(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         self.service.directory.find(store)  # a missing store is reported before a malformed body (as in Dapr)
@@ -315,6 +328,26 @@ class HttpApi:
 
     async def _exists(self, call: Call, store: str | None) -> Answer:
         return await self._change_calls.exists(call, store)
+
+    @cached_property
+    def _value_calls(self) -> ValueCalls:
+        from .value_calls import ValueCalls  # most sidecars are never asked one
+
+        return ValueCalls(self.service, self._saved)
+
+    async def _get_value(self, call: Call, store: str | None, key: str) -> Answer:
+        return await self._value_calls.get(call, store, key)
+
+    async def _put_value(self, call: Call, store: str | None, key: str) -> Answer:
+        return await self._value_calls.put(call, store, key)
+
+    def streams(self, method: bytes, path: bytes) -> bool:
+        """Return whether the call of a method and path reads its body while it arrives."""
+        try:
+            found = self.paths.find(method, tidied(path) if self.profile.tidies_paths else path)
+        except StateError:
+            return False
+        return found is not None and found[0].operation is Operation.PUT_VALUE
 
     async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
         value = await self.service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))

@@ -173,7 +173,7 @@ class ChangeCalls:
         defaults = request_defaults(query, call.headers) if query else NO_DEFAULTS
         request = GetRequest(store, query.get("key", ""), defaults.consistency, defaults.metadata)
         found = await self._service.changing.exists(request)
-        return Answer(200, msgspec.json.encode(ExistsBody(found is not None)), JSON)
+        return Answer(200, msgspec.json.encode(ExistsBody(found)), JSON)
 
 
 def _decoded(operation: Operation, body: bytes) -> SentChange:

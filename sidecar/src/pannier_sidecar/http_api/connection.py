@@ -8,13 +8,13 @@ pauses), and the time for each step (`HttpConnection.sweep`).
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from .encoding import refusal
-from .limiting import LimitedConnection
 from .limits import BUFFERED, QUEUED
-from .messages import Answer, Call
+from .messages import Answer, Call, StreamedAnswer, StreamedCall
+from .streaming import StreamingConnection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -27,7 +27,7 @@ DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells mo
 DEFECT.closes = True
 
 
-class HttpConnection(LimitedConnection):
+class HttpConnection(StreamingConnection):
     """One connection."""
 
     __slots__ = (
@@ -71,6 +71,7 @@ class HttpConnection(LimitedConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         listener = self._listener
+        self._give_up_stream(400, "the connection ended before the body did")
         self._drop_waiting()
         listener.budget.held -= self._held + self._unread
         self._held = self._unread = self._header_held = 0
@@ -85,6 +86,7 @@ class HttpConnection(LimitedConnection):
     def eof_received(self) -> bool:
         """Keep a half-closed connection until its requests are answered: `nc -N` and others close their side early."""
         self._has_eof = True
+        self._give_up_stream(400, "the body ended too early")
         return self._is_busy
 
     def pause_writing(self) -> None:
@@ -229,7 +231,10 @@ class HttpConnection(LimitedConnection):
                     raise
                 if transport.is_closing():
                     break
-                self._end(item, answer)
+                if isinstance(answer, StreamedAnswer):
+                    await self._send_parts(item, answer)
+                else:
+                    self._end(item, answer)
                 if self._drained is None and (queue or self._unparsed):
                     await asyncio.sleep(0)  # other connections get their turn
         finally:
@@ -248,6 +253,8 @@ class HttpConnection(LimitedConnection):
             is_last = is_last or not item.keep_alive
             if item.body:
                 self._count(-len(item.body))
+            elif isinstance(item, StreamedCall):
+                item.incoming.discard()
             if item.method == b"HEAD":
                 body = b""
         self._write(answer, body, is_last)
@@ -268,14 +275,35 @@ class HttpConnection(LimitedConnection):
             if self._drained is None:
                 self._whole = 0
         if is_last:
-            self._drop_waiting()
-            if listener.is_draining:  # data that arrives after a close would reset what the client has not read yet
-                self._is_lingering = True
-            if self._is_lingering:
-                with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
-                    transport.write_eof()
-            else:
-                transport.close()
+            self._end_connection()
+
+    async def _send_parts(self, item: Call | Answer | None, answer: StreamedAnswer) -> None:
+        """Send an answer whose body is made while it is sent, as fast as the client reads it."""
+        listener, transport = self._listener, self._transport
+        call = item if isinstance(item, Call) else None
+        self._is_begun = False
+        is_last = (call is not None and not call.keep_alive) or listener.is_draining or self._has_eof
+        closing = b"connection: close\r\n" if is_last else b""
+        async with aclosing(answer.parts) as parts:
+            self._since = listener.now
+            transport.write(b"%b%b%b\r\n" % (answer.header_section(), listener.date, closing))
+            if call is None or call.method != b"HEAD":
+                await self._send_each(parts)
+        if is_last and not transport.is_closing():
+            self._end_connection()
+
+    def _end_connection(self) -> None:
+        """Receive no more requests, and close the connection when the last answer is sent."""
+        listener, transport = self._listener, self._transport
+        self._drop_waiting()
+        self._discard_rest()
+        if listener.is_draining:  # data that arrives after a close would reset what the client has not read yet
+            self._is_lingering = True
+        if self._is_lingering:
+            with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
+                transport.write_eof()
+        else:
+            transport.close()
 
     def _go_on(self) -> None:
         """Read the next request, or close the connection if there will be none."""

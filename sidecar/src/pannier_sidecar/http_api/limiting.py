@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..serving import ONE_TURN_S, time_to_take
+from ..serving import ONE_TURN_S, TICK_S, time_to_take
 from .messages import Call
 from .receiving import Receiver
 
@@ -68,8 +68,9 @@ class LimitedConnection(Receiver):
         elif self._transport.is_closing():
             if waited > limits.stalled:  # the client does not take its last answer
                 self._transport.abort()
-        elif self._is_busy:
-            pass  # a store is answering; what the client sends meanwhile may be waiting in the network
+        elif self._is_busy:  # a store is answering; what the client sends meanwhile may be waiting in the network
+            if (incoming := self.incoming) is not None:
+                incoming.judge(TICK_S, limits.stalled)
         elif self._is_lingering:
             if waited > limits.lingering:
                 self._transport.close()
@@ -99,7 +100,8 @@ class LimitedConnection(Receiver):
     def _waiting_bytes(self) -> int:
         """Return the bytes of requests that are not being answered yet."""
         bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
-        return len(self._body) + self._header_held + self._unparsed_held + self._queued + bodies
+        body = len(self._body) if self.incoming is None else self.incoming.held
+        return body + self._header_held + self._unparsed_held + self._queued + bodies
 
     def give_up(self, excess: int) -> None:
         """Drop what waits for the client: an unfinished request, requests after the current one, or the answer."""
@@ -108,7 +110,8 @@ class LimitedConnection(Receiver):
             self._transport.abort()
         else:
             limit = self._listener.budget.limit
-            self._drop_waiting()
+            if self.incoming is None:  # else its call may be waiting, and reports the refusal
+                self._drop_waiting()
             self._refuse(503, f"requests of over {limit} bytes are in flight; send fewer large ones at once")
 
     def drain(self) -> None:

@@ -25,6 +25,8 @@ class HttpListener(Listener):
     limits: Limits
     fast_path: FastPath | None = None
     """Answers plain requests at a lower cost, where that is possible."""
+    streams: Callable[[bytes, bytes], bool] | None = None
+    """Returns whether the call of a method and path reads its body while it arrives; None: no call does."""
     date: bytes = field(default=b"", init=False)
     """The `date` header as a whole line, set with the clock."""
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
 from urllib import parse
 
 from msgspec import Struct
 
 from ..state.errors import MalformedRequestError
 from .limits import PARAMETERS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -72,6 +76,51 @@ class Answer(Struct, gc=False):
         if self.status not in NO_CONTENT:
             lines += b"content-length: %d\r\n" % len(self.body)
         return lines
+
+
+class Incoming(Protocol):
+    """The body of a request while it arrives."""
+
+    size: int | None
+    """All its bytes; None: it is not known before the end."""
+
+    async def read(self, size: int) -> bytes:
+        """Return the next `size` bytes; fewer, or none, at the end. Raises StateError if the rest does not come."""
+
+    def discard(self) -> None:
+        """Drop what has arrived."""
+
+
+class StreamedCall(Call, kw_only=True):
+    """A request whose body is still arriving. `keep_alive` is set when all of it has."""
+
+    incoming: Incoming
+
+
+class Parts(Protocol):
+    """The parts of a body, each made when the one before is sent."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """Make no more."""
+
+
+class StreamedAnswer(Answer, kw_only=True):
+    """An answer whose body is made while it is sent."""
+
+    size: int
+    """Bytes of the body."""
+    parts: Parts
+
+    def header_list(self) -> list[tuple[bytes, bytes]]:
+        typed = () if self.content_type is None else ((b"content-type", self.content_type),)
+        return [*typed, *self.headers, (b"content-length", b"%d" % self.size)]
+
+    def header_section(self) -> bytes:
+        return STATUS_LINES[self.status] + b"".join(b"%b: %b\r\n" % header for header in self.header_list())
 
 
 NO_CONTENT = frozenset({204, 304})

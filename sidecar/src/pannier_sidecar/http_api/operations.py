@@ -30,6 +30,8 @@ NAMES: Final = {
     Operation.GET_AND_SET: "GetAndSet",
     Operation.TOUCH: "Touch",
     Operation.EXISTS: "Exists",
+    Operation.GET_VALUE: "GetValue",
+    Operation.PUT_VALUE: "PutValue",
     Operation.GET_ACTOR_STATE: "GetActorState",
     Operation.TRANSACT_ACTOR_STATE: "ExecuteActorStateTransaction",
     Operation.DELETE_ACTOR_STATE: "DeleteActorState",
@@ -45,7 +47,8 @@ NAMES: Final = {
 """The operations as Dapr's log names them, and its gRPC methods are called."""
 _CHANGES: Final = {Operation.INCREMENT, Operation.APPEND, Operation.GET_AND_SET, Operation.TOUCH, Operation.EXISTS}
 _DELETIONS: Final = {Operation.DELETE_KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE}
-_ADDITIONS: Final = frozenset({Operation.KEYS, *_DELETIONS, *_CHANGES})
+_VALUES: Final = {Operation.GET_VALUE, Operation.PUT_VALUE}
+_ADDITIONS: Final = frozenset({Operation.KEYS, *_DELETIONS, *_CHANGES, *_VALUES})
 """Operations that Dapr does not have."""
 
 

@@ -34,6 +34,8 @@ class Operation(StrEnum):
     GET_AND_SET = "get_and_set"
     TOUCH = "touch"
     EXISTS = "exists"
+    GET_VALUE = "get_value"
+    PUT_VALUE = "put_value"
     GET_ACTOR_STATE = "get_actor_state"
     TRANSACT_ACTOR_STATE = "transact_actor_state"
     DELETE_ACTOR_STATE = "delete_actor_state"
@@ -94,6 +96,18 @@ STATE = (
     ),
     Path(("POST",), "/v1.0-alpha1/state/{store}/touch", Operation.TOUCH, "Replace the TTL of a key" + _OWN),
     Path(("GET",), "/v1.0-alpha1/state/{store}/exists", Operation.EXISTS, "Is there a value?" + _OWN),
+    Path(
+        ("GET", "HEAD"),
+        "/v1.0-alpha1/state/{store}/{key}/value",
+        Operation.GET_VALUE,
+        "Get a value, or a range of its bytes" + _OWN,
+    ),
+    Path(
+        WRITE,
+        "/v1.0-alpha1/state/{store}/{key}/value",
+        Operation.PUT_VALUE,
+        "Save the body as a value, while it arrives" + _OWN,
+    ),
 )
 DEFAULT_STORE = tuple(
     Path(

@@ -16,6 +16,7 @@ from .request_rules import MAX_DIGITS, SINGULAR, has_body, measured, origin_form
 
 if TYPE_CHECKING:
     from ..serving import Listener
+    from .incoming import IncomingBody
     from .limits import Limits
 
 REFUSALS: Final = {
@@ -94,7 +95,7 @@ class Receiver(asyncio.Protocol):
         """A header that came twice, which is not allowed."""
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._body: bytes | bytearray = b""
+        self._body: bytes | bytearray | IncomingBody = b""
         self._header_size = 0
         """Bytes of an incomplete header or trailer section in earlier reads; 0: it began in the current one."""
         self._body_size = 0
@@ -109,6 +110,14 @@ class Receiver(asyncio.Protocol):
 
     def _take(self, item: Call | Answer) -> None:
         """Queue a complete request or a refusal."""
+        raise NotImplementedError
+
+    def _stream(self, size: int | None) -> bool:
+        """Hand the body on while it arrives, if its call takes that; return whether. `size`: its bytes, if known."""
+        raise NotImplementedError
+
+    def _give_up_stream(self, status: int, message: str) -> None:
+        """Receive no more of a body that is handed on while it arrives; whoever reads it gets an error."""
         raise NotImplementedError
 
     def _awaits_continue(self) -> None:
@@ -271,7 +280,11 @@ class Receiver(asyncio.Protocol):
         if self._is_lingering:
             return
         if self._body:
-            self._body = bytearray(self._body) if isinstance(self._body, bytes) else self._body
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            elif not isinstance(self._body, bytearray):
+                self._body.feed(body)
+                return
             self._body += body
         else:
             self._body = body
@@ -279,7 +292,8 @@ class Receiver(asyncio.Protocol):
         budget = self._listener.budget
         budget.held += len(body)
         if len(self._body) > self._limits.body:
-            self._refuse_body()
+            if not self._stream(None):
+                self._refuse_body()
         elif budget.held > budget.limit:
             budget.relieve()
 
@@ -292,6 +306,10 @@ class Receiver(asyncio.Protocol):
             return
         parser = self._parser
         keep_alive = parser.should_keep_alive()
+        if type(self._body) is not bytes and (incoming := self.incoming) is not None:
+            self._body = b""
+            incoming.finish(keep_alive=keep_alive)
+            return
         if (
             not keep_alive or b"connection" in self._headers
         ):  # otherwise it is HTTP/1.1 (RFC 9112, 9.3), and this call would only cost time
@@ -303,7 +321,7 @@ class Receiver(asyncio.Protocol):
                 self._refuse(400, f"this port speaks HTTP/1.1, not {protocol}/{version}")
                 return
             keep_alive = keep_alive and version == "1.1"
-        body, self._body = bytes(self._body), b""
+        body, self._body = bytes(self._body), b""  # type: ignore[arg-type]  # it is no IncomingBody here
         if not self._url.startswith(b"/"):
             self._url = origin_form(self._url, self._headers)
         path, _, query = self._url.partition(b"?")
@@ -342,11 +360,16 @@ class Receiver(asyncio.Protocol):
         elif self._parser.get_http_version() != "1.0":
             self._refuse(400, "the request has no host header, which HTTP/1.1 asks for; send one")
 
+    @property
+    def incoming(self) -> IncomingBody | None:
+        """The body that is handed on while it arrives; None: there is none such."""
+        return None if isinstance(self._body, bytes | bytearray) else self._body
+
     def _refuse_length(self, length: bytes) -> None:
         if len(length) > MAX_DIGITS:  # leading zeros: llhttp takes no larger number, and int() at most 4,300 digits
             digits = len(length)
             self._refuse(400, f"the content-length has {digits:,} digits; write the number without zeros before it")
-        else:
+        elif b"upgrade" in self._headers or not self._stream(int(length)):
             self._refuse_body()
 
     def _refuse_body(self) -> None:
@@ -360,11 +383,15 @@ class Receiver(asyncio.Protocol):
         self._is_lingering = True
         self._in_message = self._in_header = False
         self._is_torn = True
+        is_called = self.incoming is not None  # then the call's own answer reports it
+        self._give_up_stream(status, message)
         self._count(-len(self._body) - self._header_held)
         self._body, self._header_held = b"", 0
         self._forget_unparsed()
         self._url, self._headers = b"", {}
         self._since = self._listener.now
+        if is_called:
+            return
         answer = refusal(status, REFUSALS[status], message)
         if status == OverloadedError.http_status:
             answer.headers = retry_after(OverloadedError)

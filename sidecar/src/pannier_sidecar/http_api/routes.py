@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import StreamingResponse
 
 from ..state.requests import MAX_LIMIT
 from .change_calls import (
@@ -23,7 +24,7 @@ from .change_calls import (
 )
 from .docs_page import with_table
 from .encoding import BulkDeleteBody, DeletedBody, ErrorBody, ItemBody, KeysBody, QueryBody
-from .messages import Call
+from .messages import Call, StreamedAnswer
 from .paths import Path, paths_of
 from .sent import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
 
@@ -72,6 +73,8 @@ async def _answered(api: HttpApi, request: Request) -> Response:
     query = request.scope["query_string"]
     answer = await api.answer(Call(request.method.encode(), path, query, headers, await request.body()))
     response = Response(answer.body, answer.status)
+    if isinstance(answer, StreamedAnswer):
+        response = StreamingResponse(answer.parts, answer.status)
     response.raw_headers = answer.header_list()
     return response
 
@@ -94,6 +97,7 @@ def _declare(app: FastAPI, path: Path, profile: Profile, endpoint: Any) -> None:
 def _success(operation: str, profile: Profile) -> int:
     return {
         "save": profile.saved,
+        "put_value": profile.saved,
         "delete": profile.deleted,
         "transact": 204,
         "transact_actor_state": 204,
@@ -107,6 +111,7 @@ def _success(operation: str, profile: Profile) -> int:
 CHANGES = frozenset({"increment", "append", "get_and_set", "touch"})
 STATE_OPERATIONS = CHANGES | {
     *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "delete_keys", "query", "exists"),
+    *("get_value", "put_value"),
 }
 WRITES = frozenset({"save", "delete", "bulk_delete", "transact", "transact_actor_state"})
 BODIES = {
@@ -121,6 +126,7 @@ BODIES = {
     "get_and_set": {"$ref": "#/components/schemas/GetAndSet"},
     "touch": {"$ref": "#/components/schemas/Touch"},
 }
+_ANY_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 ANSWERS = {
     "get": {"description": "The value, byte for byte as it was saved"},
     "get_actor_state": {"description": "The value, byte for byte as it was saved"},
@@ -152,6 +158,14 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
     if operation in ("get", "get_actor_state"):
         responses[200]["headers"] = {"ETag": {"schema": {"type": "string"}}}
         responses[204] = {"description": "The key is not there"}
+    if operation == "get_value":
+        responses[200] = responses[206] = {"description": "The bytes", "content": _ANY_BYTES}
+        responses[204] = {"description": "The key is not there"}
+        responses[304] = {"description": "The ETag is one of If-None-Match"}
+        responses[412] = {"description": "The ETag is none of If-Match"}
+        responses[416] = {"description": "The range begins after the end"}
+    if operation == "put_value":
+        responses[413] = {"description": "The value is too large", "content": error}
     if operation == "get_and_set":
         responses[204] = {"description": "There was no value"}
     if operation == "query":
@@ -165,7 +179,7 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
         responses[404] = {"description": "The store has no such secret", "content": error}
         responses[500] = {"description": "The store failed", "content": error}
         responses[503] = {"description": "The store cannot be reached", "content": error}
-    if operation in WRITES:
+    if operation in WRITES or operation == "put_value":
         responses[409] = {"description": "The ETag is not the current one", "content": error}
     if operation in CHANGES:
         responses[409] = {
@@ -190,8 +204,14 @@ def _request(path: Path) -> dict[str, Any]:
         parameters.append(_parameter("concurrency", "query", enum=["first-write", "last-write"]))
         parameters.append(_parameter("retryPattern", "query", enum=["linear", "exponential"]))
         parameters += [_parameter(name, "query", type="integer") for name in ("retryInterval", "retryThreshold")]
-    if operation in CHANGES or operation == "delete":
+    if operation in CHANGES or operation in ("delete", "get_value", "put_value"):
         parameters.append(_parameter("If-Match", "header"))
+    if operation == "put_value":
+        parameters.append(_parameter("concurrency", "query", enum=["first-write", "last-write"]))
+    if operation in ("get_value", "put_value"):
+        parameters.append(_parameter("If-None-Match", "header"))
+    if operation == "get_value":
+        parameters += [_parameter(name, "header") for name in ("Range", "If-Range")]
     if operation == "exists":
         parameters.append(_parameter("key", "query", required=True))
     if operation in ("keys", "delete_keys", "delete_actor_state"):
@@ -207,6 +227,8 @@ def _request(path: Path) -> dict[str, Any]:
     if operation in BODIES:
         schema = BODIES[operation]
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if operation == "put_value":
+        extra["requestBody"] = {"required": True, "content": _ANY_BYTES}
     if operation == "set_metadata":
         extra["requestBody"] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
     return extra

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
 from pannier_sidecar.loading.encrypting import encryption_of
+from pannier_sidecar.loading.keeping_parts import begin_to_sweep, in_parts, keeps_parts, require_lists
 from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.state.directory import ServedStore, Waiting
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError
@@ -76,6 +77,7 @@ class OpenStore:
         self._is_short = is_short
         self._views: list[_View] = []
         self._views.append(self._new_view())
+        self._sweeping: asyncio.Task[None] | None = None
 
     @property
     def served(self) -> ServedStore:
@@ -98,6 +100,11 @@ class OpenStore:
         self.desired = desired
         view = self._new_view()
         self._views = [*(view for view in self._views if view.served.calls_in_flight), view]
+
+    def sweep(self) -> None:
+        """Begin to remove unused parts of large values, if the component asks for parts."""
+        if self._sweeping is None and keeps_parts(self.desired):
+            self._sweeping = begin_to_sweep(self.desired.name, lambda: self.served.store)
 
     def _new_view(self) -> _View:
         """Return a view of the store as it is desired now; it goes on with the breaker of the last view."""
@@ -125,6 +132,8 @@ class OpenStore:
     async def retire(self, patience: float) -> None:
         """Close the store when its calls have ended, or after `patience` seconds."""
         await self.breaker.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         # Polled, because an event at the end of each call would add to the cost of every call.
@@ -166,6 +175,7 @@ class StoreLifecycle:
         if self.current is not None and self.current.identity == desired.identity:
             self.stop_opening()
             self.current.show(desired)
+            self.current.sweep()
             self.why = desired.note
         elif not is_opening_it:
             self.stop_opening()
@@ -200,6 +210,7 @@ class StoreLifecycle:
             pause = min(pause * 2, MAX_PAUSE)
         observer.store_opened(attempted.name, attempted.type.name, True)
         opened.show(self.desired)  # keys and roles may have changed meanwhile
+        opened.sweep()
         previous, self.current = self.current, opened
         self.opening = None
         self.why = self.desired.note
@@ -239,6 +250,7 @@ async def open_store(
     try:
         async with asyncio.timeout(seconds):
             await store.open()
+            require_lists(desired, store)
             with suppress(PartlyUnavailableError):  # the keys on the other servers are served
                 await store.ping()
         is_open = True
@@ -265,14 +277,17 @@ class _View:
     """An open store as one version of its component, and of its policies, has calls see it."""
 
     def __init__(self, desired: DesiredStore, store: Store, resilient: GuardedStore | RetryingStore | None = None):
-        """Show the store or, if it has policies, the one that keeps them: `resilient`. Encryption is around both."""
-        self._encrypted = encryption_of(desired.component, desired.settings, is_daprd=desired.is_daprd)
+        """Show the store or, if it has policies, the one that keeps them: `resilient`. Encryption is around both, and
+        what keeps large values in parts is around that.
+        """
+        encrypted = encryption_of(desired.component, desired.settings, is_daprd=desired.is_daprd)
+        self._around = in_parts(desired, encrypted)
         self._resilient = resilient
         self.served = ServedStore(
             desired.name,
             desired.type.name,
             desired.version,
-            self._encrypted(store if resilient is None else resilient),
+            self._around(store if resilient is None else resilient),
             desired.keys,
             desired.default_ttl,
             desired.is_default,
@@ -289,7 +304,7 @@ class _View:
     def use(self, store: Store) -> None:
         """Route calls to this store."""
         if self._resilient is None:
-            self.served.store = self._encrypted(store)
+            self.served.store = self._around(store)
         else:
             self._resilient.guarded.inner = store
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds import catalogue
+from pannier_crds.catalogue.large_values import large_value_problems
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.encryption_keys import encryption_problems
 from pannier_crds.folder import INDEX_FILE
@@ -203,6 +204,7 @@ class _Planning:
                 *missing_package(settings),
                 *encryption_problems(component, settings),
                 *unlisted_provider(settings, self._context),
+                *large_value_problems(component, component_type, settings),
             ]
         if problems:
             self._refuse(parsed, problems)
@@ -221,7 +223,15 @@ class _Planning:
             return
         self._documents[id(component)] = parsed
         self._desired.append(
-            DesiredStore(component, parsed.source, component_type, settings, keys, is_daprd=self._context.is_daprd)
+            DesiredStore(
+                component,
+                parsed.source,
+                component_type,
+                settings,
+                keys,
+                is_daprd=self._context.is_daprd,
+                limits=self._context.limits,
+            )
         )
 
     def _wait(self, component: Component, why: str) -> None:

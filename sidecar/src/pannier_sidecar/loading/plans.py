@@ -12,6 +12,7 @@ from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_sidecar.loading.folder import ParsedResiliency
 from pannier_sidecar.loading.secrets import SecretStores
 from pannier_sidecar.loading.states import ComponentState, Refused
+from pannier_sidecar.settings import LimitSettings
 from pannier_sidecar.state.directory import Waiting
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class DesiredStore:
     """Of the Resiliency objects; None: none applies to this store."""
     is_daprd: bool = False
     """Whether the sidecar answers as daprd: with encryption, texts are then stored as daprd encrypts them."""
+    limits: LimitSettings = field(default=LimitSettings(), compare=False)
+    """How much a message and an answer may hold: a larger value that is kept in parts is only read part by part."""
 
     @property
     def name(self) -> str:

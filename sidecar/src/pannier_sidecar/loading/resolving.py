@@ -13,6 +13,7 @@ from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import Secret
 from pannier_sidecar.loading.local_secrets import is_reserved
 from pannier_sidecar.secret_reader import SecretMissingError
+from pannier_sidecar.settings import LimitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +49,7 @@ class ResolutionContext:
     """As in daprd, an invalid component without `ignoreErrors` ends the sidecar, and Pannier's own defaults are not
     used.
     """
+    limits: LimitSettings = LimitSettings()  # never changes
     denies: Callable[[Component], bool] = field(default=lambda component: False, compare=False)
     """Returns whether the Configuration forbids a component."""
     credential_providers: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class ResolutionContext:
             environment,
             allowed,
             is_daprd,
+            limits=settings.limits,
             credential_providers=settings.components.credential_providers,
         )
 

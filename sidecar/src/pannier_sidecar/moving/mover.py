@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from pannier_sidecar.large_values.part_store import parts_of
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.copying import copy
@@ -101,7 +102,9 @@ class Mover:
             store = await stack.enter_async_context(opening.opened(desired))
             encrypted = opening.check_encryption(desired, store)
             app_id = self._settings.app.id
-            work = self._reencryption = Reencryption(encrypted, desired.keys, app_id, self._progress)
+            parts = parts_of(store)
+            root = None if parts is None else parts.part_keys.root
+            work = self._reencryption = Reencryption(encrypted, desired.keys, app_id, self._progress, root)
             await work.run()
             _write(work.lines(), sys.stdout)
             return 0 if work.is_whole else 1

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pannier_sidecar.encryption.encrypted_store import EncryptedStore
+from pannier_sidecar.large_values.part_store import parts_of
 from pannier_sidecar.loading.open_stores import close, open_store
 from pannier_sidecar.moving.deciding import Target
 from pannier_sidecar.moving.items import MoveError
@@ -46,6 +47,8 @@ def check_source(desired: DesiredStore, store: Store) -> None:
 
 def check_encryption(desired: DesiredStore, store: Store) -> EncryptedStore:
     """Return the store whose values are to be encrypted again. Raises MoveError for one without keys or lists."""
+    parts = parts_of(store)
+    store = store if parts is None else parts.inner
     if not isinstance(store, EncryptedStore):
         raise MoveError(
             f"{desired.source}: {desired.name} has no primaryEncryptionKey, so there is nothing to encrypt with"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from pannier_sidecar.large_values.layout import MARK
+from pannier_sidecar.large_values.part_store import parts_of
 from pannier_sidecar.moving.deciding import next_size
 from pannier_sidecar.moving.items import AppKey, Batch, Item, Unread, key_of
 from pannier_sidecar.moving.json_lines import InvalidLineError, item_of
@@ -49,6 +51,7 @@ class StoreSource:
         self._store = store
         self._scheme = scheme
         self._keys = keys
+        self._keeps_parts = parts_of(store) is not None
         self.passed_over = 0
         """Listed keys that are neither the app's nor its actors'."""
 
@@ -81,13 +84,23 @@ class StoreSource:
             )
         return key is not None
 
+    async def list_parts(self, beginning: str) -> None:
+        """Collect the stored keys of the parts of large values too. Raises StoreError."""
+        cursor: str | None = None
+        while True:
+            page = await self._page(beginning, cursor)
+            self._keys.add(page.keys)
+            cursor = page.cursor
+            if cursor is None:
+                break
+
     async def batches(self) -> AsyncIterator[Batch]:
         size, number = MAX_KEYS // 8, 0
         while rows := self._keys.after(number, size):
             number = rows[-1][0]
             stored = [key for _, key in rows]
             found = await read(self._store, [(key, self._app_key(key)) for key in stored], self._scheme)
-            batch = _batch([self._app_key(key) for key in stored], found)
+            batch = _batch([self._app_key(key) for key in stored], found, keeps_parts=self._keeps_parts)
             yield batch
             size = next_size(len(rows), sum(len(item.value) for item in batch.items), MAX_KEYS, MAX_BYTES)
 
@@ -154,12 +167,16 @@ async def read(
     return await attempt(call, PATIENCE, is_conditional=False)
 
 
-def _batch(keys: Sequence[AppKey], found: Sequence[StoredValue | StoreError | None]) -> Batch:
+def _batch(
+    keys: Sequence[AppKey], found: Sequence[StoredValue | StoreError | None], *, keeps_parts: bool = False
+) -> Batch:
     items: list[Item] = []
     unread: list[Unread] = []
     for key, entry in zip(keys, found, strict=True):
         if isinstance(entry, StoreError):
             unread.append(Unread(str(key), str(entry)))
+        elif entry is not None and entry.value.startswith(MARK) and not keeps_parts:
+            unread.append(Unread(str(key), 'it is kept in parts; write largeValues: "true" in the component'))
         elif entry is not None:
             items.append(Item(key, entry.value, entry.expires_at))
     return Batch(tuple(items), tuple(unread), len(keys) - len(items) - len(unread))

@@ -37,7 +37,11 @@ class Reencryption:
     are not written.
     """
 
-    def __init__(self, store: EncryptedStore, scheme: KeyScheme, app_id: str, progress: Progress):
+    def __init__(
+        self, store: EncryptedStore, scheme: KeyScheme, app_id: str, progress: Progress, parts: str | None = None
+    ):
+        """`parts`: the beginning of the stored keys of parts of large values, if the store has any."""
+        self._parts = parts
         self._store = store
         self._scheme = scheme
         self._app_id = app_id
@@ -91,11 +95,13 @@ class Reencryption:
         with KeyList() as keys:
             source = StoreSource(self._store, self._scheme, keys)
             await source.list_keys()
+            if self._parts is not None:
+                await source.list_parts(self._parts)
             self._progress.begin(phase, source.total)
             number, self._size = 0, MAX_KEYS // 8
             while rows := keys.after(number, self._size):
                 number = rows[-1][0]
-                yield {stored: key for _, stored in rows if (key := key_of(self._scheme, stored)) is not None}
+                yield {stored: key_of(self._scheme, stored) or AppKey(stored) for _, stored in rows}
                 self._progress.show(number)
             if not source.total and phase == "encrypting":
                 self._progress.say(f"there is no key of app '{self._app_id}'; name the app with --app-id")

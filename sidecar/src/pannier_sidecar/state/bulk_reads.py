@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from .errors import ValueInPartsError
 from .store import StoredValue
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class BulkItem(Struct, frozen=True, gc=False):
     key: str
     found: StoredValue | None = None
     error: str | None = None
+    is_in_parts: bool = False
+    """The value is kept in parts, and too large to be read with others."""
 
 
 class ReadItems(list[BulkItem]):
@@ -72,8 +75,10 @@ async def read_values(
                     else:
                         room -= own
                         items.append(BulkItem(key, entry))
+                elif entry is None:
+                    items.append(BulkItem(key))
                 else:
-                    items.append(BulkItem(key) if entry is None else BulkItem(key, error=str(entry)))
+                    items.append(BulkItem(key, None, str(entry), isinstance(entry, ValueInPartsError)))
             read.settle(reserved, size, largest)
     except BaseException:
         read.end()  # its traceback may keep the list alive for long

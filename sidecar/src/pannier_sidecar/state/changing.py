@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from msgspec import Struct
 
 from .changes import UNGIVEN, Change, Touch
-from .errors import EmptyKeyError, MalformedRequestError
+from .errors import EmptyKeyError, MalformedRequestError, ValueInPartsError
 from .hot_keys import HotKeys, Place, Result
 from .idempotency import once_of
 from .requests import NO_METADATA, STRONG, Consistency, Get, GetRequest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .bytes_in_flight import BytesInFlight
     from .directory import Directory, ServedStore
     from .idempotency import Once
-    from .store import StoredValue
+    from .store import Store
 
 Answer = TypeVar("Answer")
 
@@ -94,14 +94,21 @@ class Changing:
         app_id = self._calls.directory.app_id
         return once_of(place.served, app_id, place.key, dict(place.metadata), request.idempotency_key, what)
 
-    async def exists(self, request: GetRequest) -> StoredValue | None:
-        """Return what is stored, None if there is nothing: `get`, counted under a name of its own."""
+    async def exists(self, request: GetRequest) -> bool:
+        """Return whether there is a value: `get`, counted under a name of its own."""
         served = self._calls.directory.find(request.store)
         if not request.key:
             raise EmptyKeyError
         key = checked_key(served, served.keys.stored(request.key))
         get = Get(key, request.consistency is STRONG, request.metadata)
-        return await self._calls.one_key("exists", served, request.key, served.store.get(get))
+        return await self._calls.one_key("exists", served, request.key, _is_there(served.store, get))
+
+
+async def _is_there(store: Store, get: Get) -> bool:
+    try:
+        return await store.get(get) is not None
+    except ValueInPartsError:
+        return True
 
 
 def _place(served: ServedStore, request: ChangeRequest) -> Place:

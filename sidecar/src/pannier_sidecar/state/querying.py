@@ -111,6 +111,8 @@ class Queries:
 def _judged(query: Query, read: tuple[_Match, BulkItem]) -> _Match | None:
     """Return the match with what it is sorted by; None if its value does not match, or is no JSON."""
     match, item = read
+    if item.is_in_parts:  # a query finds none of them, which docs/large-values.md says
+        return None
     if item.error is not None:  # it might match, so the answer would be incomplete without a word
         raise StoreRefusedError(f"key {match.key!r}: {item.error}; a query reads every value")
     if item.found is None:

@@ -25,6 +25,7 @@ from .errors import (
     TransactionFailedError,
     TransactionsNotSupportedError,
     TransactionTooLargeError,
+    ValueInPartsError,
     is_unreached,
 )
 from .items_in_flight import ItemsInFlight
@@ -78,8 +79,9 @@ class StateService:
         """Called after a call that could not reach its store, or was not answered."""
         self._largest_answer = limits.answer
         self._budget = budget or Unlimited()
-        self._bytes_in_flight = BytesInFlight(limits.answer, self._budget)
-        self.lists = KeyLists(self, limits, self._bytes_in_flight)
+        self.bytes_in_flight = BytesInFlight(limits.answer, self._budget)
+        """What is read for answers and not written into one yet."""
+        self.lists = KeyLists(self, limits, self.bytes_in_flight)
         """The calls that list keys."""
         self.max_items = limits.items
         """Front ends read no more items, keys or operations of one request."""
@@ -94,14 +96,14 @@ class StateService:
         """The query calls."""
         from .querying import Queries  # most sidecars are never asked one, and the module is large
 
-        return Queries(self, self._limits, self._bytes_in_flight, self.pace)
+        return Queries(self, self._limits, self.bytes_in_flight, self.pace)
 
     @cached_property
     def watching(self) -> Watching:
         """The watches."""
         from .watching import Watching  # most sidecars are never asked for one
 
-        return Watching(self, self._bytes_in_flight, self._budget)
+        return Watching(self, self.bytes_in_flight, self._budget)
 
     def serve(self, directory: Directory) -> None:
         """Serve other stores from now on."""
@@ -119,7 +121,7 @@ class StateService:
         """The calls that change a value where it is stored: increment, append and the like."""
         from .changing import Changing  # most sidecars are never asked one
 
-        return Changing(self, self._bytes_in_flight)
+        return Changing(self, self.bytes_in_flight)
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""
@@ -198,7 +200,7 @@ class StateService:
         if not gets:
             return []
         try:
-            reads = read_values(served.store, request.keys, gets, self._largest_answer, self._bytes_in_flight)
+            reads = read_values(served.store, request.keys, gets, self._largest_answer, self.bytes_in_flight)
             items = await self._counted(served, "bulk_get", reads)
         except StoreError as error:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
@@ -291,9 +293,7 @@ class StateService:
         try:
             return await self._counted(served, operation, call, started=started)
         except StoreError as error:
-            failure = _FAILURES[operation]
-            what = failure.what.format(key=key, store=served.name)
-            raise OperationFailedError(failure.code, what, [(key, error)]) from error
+            raise failure_of(operation, served, key, error) from error
 
     async def write_each(
         self,
@@ -342,6 +342,8 @@ class StateService:
         except StoreError as error:
             if is_unreached(error):
                 self.record_failure(served)
+            elif isinstance(error, ValueInPartsError):  # it was found, and a front end may read it part by part
+                went_well, error.store = True, served
             raise
         finally:
             self.ended(served, operation, went_well, started)
@@ -369,6 +371,12 @@ _FAILURES: Final = {
     "touch": _Failure("ERR_STATE_TOUCH", "failed touching key {key} in state store {store}"),
     "exists": _Failure("ERR_STATE_EXISTS", "fail to look for {key} in state store {store}"),
 }
+
+
+def failure_of(operation: str, served: ServedStore, key: str, error: StoreError) -> OperationFailedError:
+    """Return the error of a call for one key that failed in its store."""
+    failure = _FAILURES[operation]
+    return OperationFailedError(failure.code, failure.what.format(key=key, store=served.name), [(key, error)])
 
 
 def _ignore_failure(_: ServedStore) -> None:

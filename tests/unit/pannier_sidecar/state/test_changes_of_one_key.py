@@ -107,7 +107,7 @@ async def test_what_changes_nothing_writes_nothing() -> None:
     store = ScriptedStore()
     service, _, _ = serving(store)
     assert await outcomes(service, request(Touch("k"), metadata={"ttlInSeconds": "9"})) == [False]
-    assert await service.changing.exists(GetRequest(None, "k")) is None
+    assert not await service.changing.exists(GetRequest(None, "k"))
     assert writes(store) == []
 
 

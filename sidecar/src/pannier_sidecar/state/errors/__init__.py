@@ -8,6 +8,8 @@
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
     ├── TransactionTooLargeError      the store has just said how many operations it takes
+    ├── ValueInPartsError             too large for a call that returns it in one piece
+    ├── ValueTooLargeError            larger than the component allows
     ├── UndecryptableError            the component's keys do not open the stored value
     ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
     │   ├── CircuitOpenError          a circuit breaker of a Resiliency is open: not worth another attempt yet
@@ -103,6 +105,8 @@ from .of_stores import (
     TooFewReplicasError,
     TransactionTooLargeError,
     UndecryptableError,
+    ValueInPartsError,
+    ValueTooLargeError,
     is_unreached,
     unanswered,
 )
@@ -156,6 +160,8 @@ __all__ = [
     "UndecryptableError",
     "UnknownActorOperationError",
     "UnknownOperationError",
+    "ValueInPartsError",
+    "ValueTooLargeError",
     "is_unreached",
     "unanswered",
 ]

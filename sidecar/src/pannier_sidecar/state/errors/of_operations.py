@@ -127,4 +127,4 @@ def _severity(error: StoreError) -> int:
     """Return the rank of an error, the gravest first; a status that is not listed ranks like a mismatch."""
     if isinstance(error, OutcomeUnknownError):
         return 0
-    return {503: 2, 400: 3}.get(error.http_status, 1 if error.http_status >= 500 else 4)
+    return {503: 2, 400: 3, 413: 3}.get(error.http_status, 1 if error.http_status >= 500 else 4)

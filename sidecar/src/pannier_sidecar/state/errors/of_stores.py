@@ -79,6 +79,35 @@ class UndecryptableError(StoreError):
         return f"could not decrypt the value: {super().__str__()}"
 
 
+class ValueInPartsError(StoreError):
+    """The value is kept in parts, and too large for a call that returns it in one piece. Nothing of it was read."""
+
+    http_status = 400
+    grpc_code = GrpcCode.FAILED_PRECONDITION
+
+    def __init__(self, size: int, limit: int, value: object):
+        """`value` is what reads it part by part."""
+        super().__init__(
+            f"the value has {size:,} bytes, and this call returns values of up to {limit:,}; "
+            "read it over HTTP: GET /v1.0/state/STORE/KEY"
+        )
+        self.value = value
+        self.store: object = None
+        """The store as it was served when the value was found."""
+
+
+class ValueTooLargeError(StoreError):
+    """A value is larger than the component allows; nothing was written."""
+
+    http_status = 413
+    grpc_code = GrpcCode.RESOURCE_EXHAUSTED
+
+    def __init__(self, limit: int):
+        super().__init__(
+            f"the value has over {limit:,} bytes; send a smaller one, or raise largeValueMaxSize in the component"
+        )
+
+
 class StoreUnavailableError(StoreError):
     """The call certainly did not happen: it was not sent, or the store refused it for now; trying again may help. An
     unanswered read is such an error too.
