@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import quoted
+from pannier_crds.secret_names import is_same, may_be_same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +25,11 @@ class SecretScope:
     denied: frozenset[str] = frozenset()
     allows_others: bool = True
 
-    def permits(self, name: str) -> bool:
-        """Return whether the app may read the secret of this name."""
+    def permits(self, name: str, store_type: str) -> bool:
+        """Return whether the app may read the secret of this name, whichever of its names the lists have."""
         if self.allowed:
-            return name in self.allowed
-        return self.allows_others and name not in self.denied
+            return any(is_same(store_type, each, name) for each in self.allowed)
+        return self.allows_others and not any(may_be_same(store_type, each, name) for each in self.denied)
 
 
 def read_secret_scopes(part: Part) -> Mapping[str, SecretScope]:

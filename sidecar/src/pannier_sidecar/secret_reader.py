@@ -39,6 +39,8 @@ class SecretSource(Protocol):
     Both methods raise SecretMissingError and SecretStoreFailedError.
     """
 
+    type: str
+    """The type of its component."""
     empty_if_missing: bool
     """Dapr's store of this type answers with an empty text where there is no secret."""
 
@@ -62,8 +64,8 @@ class SecretSources(Protocol):
 class Scope(Protocol):
     """What an app may read of one secret store."""
 
-    def permits(self, name: str) -> bool:
-        """Return whether the app may read the secret of this name."""
+    def permits(self, name: str, store_type: str) -> bool:
+        """Return whether the app may read the secret of this name in a store of this type."""
 
 
 class SecretObserver(Protocol):
@@ -90,7 +92,7 @@ class SecretReader:
         """Return the texts of one secret by their keys."""
         source = self._find(store)
         scope = self.scopes.get(store)
-        if scope is not None and not scope.permits(name):
+        if scope is not None and not scope.permits(name, source.type):
             raise SecretDeniedError(store, name)
         if self._is_exact and source.empty_if_missing:
             return await self._observed(store, name, _or_empty(source, name, metadata))
@@ -98,9 +100,12 @@ class SecretReader:
 
     async def get_all(self, store: str, metadata: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
         """Return every secret of a store by its name; without those that the app may not read."""
-        found = await self._observed(store, None, self._find(store).read_all(metadata))
+        source = self._find(store)
+        found = await self._observed(store, None, source.read_all(metadata))
         scope = self.scopes.get(store)
-        return found if scope is None else {name: texts for name, texts in found.items() if scope.permits(name)}
+        if scope is None:
+            return found
+        return {name: texts for name, texts in found.items() if scope.permits(name, source.type)}
 
     def _find(self, store: str) -> SecretSource:
         sources = self._sources()

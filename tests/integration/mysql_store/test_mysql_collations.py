@@ -9,6 +9,7 @@ from servers.reads import value_of
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Store
+from pannier_sidecar.stores.mysql.statements import Statements
 
 OTHERS = ("app||K", "APP||k", "app||k ", "app||ḱ")
 """Keys that the collation takes for app||k."""
@@ -61,6 +62,21 @@ async def test_a_write_of_another_key_is_refused_and_changes_nothing(store: Stor
             await store.set(Set(other, b"2", etag))
     assert await value_of(store, "app||k") == b"1"
     assert await value_of(store, "new") is None
+
+
+async def test_a_key_that_is_deleted_just_then_was_there_and_no_other_key(
+    server: MySQLServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Statements.other
+
+    def deleted_before(statements: Statements, key: str) -> str:
+        server.sql("DELETE FROM state", database=SCHEMA)
+        return look(statements, key)
+
+    monkeypatch.setattr(Statements, "other", deleted_before)
+    with pytest.raises(ETagMismatchError):
+        await store.set(Set("app||k", b"2", if_absent=True))
+    await store.set(Set("app||k", b"2", if_absent=True))
 
 
 async def test_every_page_of_such_a_table_is_found(store: Store) -> None:

@@ -10,6 +10,7 @@ from servers.sqlserver_server import SQLServer, ran
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store, StoredValue
+from pannier_sidecar.stores.sqlserver.statements import Statement, Statements
 
 VALUES = {
     "v1": "[Data] NVARCHAR(MAX) NOT NULL",
@@ -109,6 +110,22 @@ async def test_keys_that_the_table_takes_for_one_never_meet(store: Store) -> Non
     await store.delete(Delete("app||json"))
     await store.set(Set("app||JSON", b"1"))
     assert await value_of(store, "app||JSON") == b"1"
+
+
+async def test_a_key_that_is_deleted_just_then_was_there_and_no_other_key(
+    server: SQLServer, database: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Statements.other
+    delete = "DELETE FROM [dbo].[state] WHERE [Key] = N'app||json'"
+
+    def looked(statements: Statements, key: str) -> Statement:
+        found = look(statements, key)
+        return Statement(f"{delete}; {found.text}", found.parameters)
+
+    monkeypatch.setattr(Statements, "other", looked)
+    with pytest.raises(ETagMismatchError):
+        await store.set(Set("app||json", b"2", if_absent=True))
+    assert await value_of(store, "app||json") is None
 
 
 async def test_the_time_of_the_last_cleaning_is_shared_as_with_dapr(

@@ -14,6 +14,7 @@ from pannier_crds.manifests import read_documents
 from pannier_crds.path_patterns import MAX_SEGMENTS, PathPattern
 from pannier_crds.problems import InvalidManifestError
 from pannier_crds.secret import Secret
+from pannier_crds.secret_scopes import SecretScope
 from pannier_crds.tracing_options import Header, Otel
 
 PUBLISHED = """
@@ -180,7 +181,51 @@ def test_dapr_ignores_a_rule_without_protocol_and_a_warning_says_so():
 )
 def test_scopes_of_secrets(scope, readable):
     scopes = made(secrets={"scopes": [{"storeName": "s", **scope}]}).secret_scopes
-    assert "".join(name for name in "abc" if scopes["s"].permits(name)) == readable
+    assert "".join(name for name in "abc" if scopes["s"].permits(name, "secretstores.local.env")) == readable
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-key"
+PARAMETER = "arn:aws:ssm:eu-central-1:123456789012:parameter/shop/key"
+
+
+@each_row(
+    ("store", "listed", "same", "others"),
+    [
+        ("aws.secretmanager", "shop-key", [], ["shop", "Shop-Key", "arn:aws:x"]),
+        ("aws.parameterstore", "/shop/key", ["shop/key:3", "/shop/key:live"], ["/shop", "/shop/keys", "/shop/Key"]),
+        ("azure.keyvault", "Shop-Key", ["shop-key", "SHOP-KEY"], ["shop-key2"]),
+        ("gcp.secretmanager", "key", ["projects/1/secrets/key"], ["projects/1/secrets/key2", "Key"]),
+        ("hashicorp.vault", "shop/key", [], ["SHOP/key", "shop"]),
+        ("local.file", "a:b", [], ["a", "A:B"]),
+    ],
+)
+def test_lists_of_secrets_are_about_secrets_whichever_of_their_names_is_written(store, listed, same, others):
+    kind = f"secretstores.{store}"
+    for written in (listed, *same):
+        denied, allowed = SecretScope(denied=frozenset([written])), SecretScope(frozenset([written]))
+        assert not [name for name in (listed, *same) if denied.permits(name, kind) or not allowed.permits(name, kind)]
+        assert not [name for name in others if not denied.permits(name, kind) or allowed.permits(name, kind)]
+
+
+@each_row(
+    ("store", "arn", "name", "other"),
+    [
+        ("aws.secretmanager", f"{ARN}-AbCdEf", "shop-key", "shop-keys"),
+        ("aws.secretmanager", ARN, "shop-key", "shop-key-2"),
+        ("aws.secretmanager", ARN.upper(), "SHOP-KEY", "KEY"),
+        ("aws.parameterstore", PARAMETER, "/shop/key", "/key"),
+        ("aws.parameterstore", PARAMETER, "/shop/key:3", "/shop"),
+        ("aws.parameterstore", f"{PARAMETER}:3", "shop/key", "3"),
+    ],
+)
+def test_an_arn_is_no_way_round_a_denied_name_and_the_other_way_round(store, arn, name, other):
+    kind = f"secretstores.{store}"
+    for denied, asked in ((name, arn), (arn, name), (arn, arn)):
+        assert not SecretScope(denied=frozenset([denied])).permits(asked, kind)
+    assert SecretScope(denied=frozenset([other])).permits(arn, kind)
+    assert SecretScope(denied=frozenset([arn])).permits(other, kind)
+    assert SecretScope(frozenset([arn])).permits(arn, kind)
+    assert not SecretScope(frozenset([name])).permits(arn, kind)  # the name may be longer
 
 
 @each_row(

@@ -181,7 +181,7 @@ class ConnectionPool(ABC, Generic[Pooled]):
         return self._errors.is_full(error.__cause__)
 
     async def close(self) -> None:
-        """Close all connections; calls that use one fail."""
+        """Close all connections, at once if it is cancelled; calls that use one fail."""
         self._is_closed = True
         if self._next_check is not None:
             self._next_check.cancel()
@@ -191,14 +191,18 @@ class ConnectionPool(ABC, Generic[Pooled]):
         self._waiting.clear()
         for opening in self._opening:
             opening.cancel()
-        await asyncio.gather(*self._opening, return_exceptions=True)
-        if self._settling and self._parting_s:
-            await asyncio.wait(self._settling, timeout=self._parting_s)
-        idle, self._idle = self._idle, []
-        for connection in self._open.difference(idle):
-            connection.terminate()
-        self._open.clear()
-        await asyncio.gather(*self._settling, *(connection.close() for connection in idle))
+        try:
+            await asyncio.gather(*self._opening, return_exceptions=True)
+            if self._settling and self._parting_s:
+                await asyncio.wait(self._settling, timeout=self._parting_s)
+            idle, self._idle = self._idle, []
+            for connection in self._open.difference(idle):
+                connection.terminate()
+            await asyncio.gather(*self._settling, *(connection.close() for connection in idle))
+        finally:
+            for connection in self._open:
+                connection.terminate()
+            self._open.clear()
 
     @abstractmethod
     def _may_have_happened(self, error: Exception, connection: Pooled) -> bool:

@@ -85,6 +85,10 @@ class Statements:
     def find(self, key: str) -> str:
         return f"SELECT 1 FROM {self._name} WHERE {self._is(key)} AND {_ALIVE}"
 
+    def other(self, key: str) -> str:
+        """Find another key that the collation takes for this one, expired or not."""
+        return f"SELECT 1 FROM {self._name} WHERE id = {self._as_id(key)} AND {bytes_of('id')} <> {raw(key)} LIMIT 1"
+
     def lock(self, keys: Iterable[str]) -> str:
         """Lock rows until the transaction ends, and return their keys and ETags."""
         return (

@@ -13,7 +13,6 @@ from pannier_sidecar.network.sql_writes import has_happened
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.preconditions import absent_or_changed
-from pannier_sidecar.state.requests import Get
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
 from .client import Pool
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.clouds.database_tokens import SentToken
     from pannier_sidecar.state.prefilter import Needed
-    from pannier_sidecar.state.requests import Write
+    from pannier_sidecar.state.requests import Get, Write
 
 
 class MySQLStore(PooledStore):
@@ -108,13 +107,13 @@ class MySQLStore(PooledStore):
         rows = await self._opened.run(Connection.execute, statement_of(write, self._statements), may_be_done=always)
         if has_happened(write, rows):
             return
-        if not write.is_conditional or (write.if_absent and not await self._is_there(write)):
+        if not write.is_conditional or (write.if_absent and await self._is_taken(write.key)):
             raise taken_for_another(write.key)
         raise absent_or_changed(write)
 
-    async def _is_there(self, write: Write) -> bool:
-        """Return whether there is a row of this key, and not only one of a key that is the same to the table."""
-        return self._table.is_exact or await self.get(Get(write.key)) is not None
+    async def _is_taken(self, key: str) -> bool:
+        """Return whether there is a row of another key that is the same to the table."""
+        return not self._table.is_exact and bool(await self._opened.run(Connection.fetch, self._statements.other(key)))
 
     async def _write_together(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
         transaction = self._transaction(run)

@@ -100,6 +100,13 @@ class Statements:
             f"SELECT COUNT(*) FROM {self._name} WHERE {self._is('@k')} AND {_alive()}", [self._table.key("@k", key)]
         )
 
+    def other(self, key: str) -> Statement:
+        """Count the keys, expired or not, that the collation takes for this one and that are others."""
+        return Statement(
+            f"SELECT COUNT(*) FROM {self._name} WHERE [Key] = {self._operand('@k')} AND NOT ({self._is('@k')})",
+            [self._table.key("@k", key)],
+        )
+
     def lock(self, keys: Sequence[str]) -> Statement:
         """Lock keys until the transaction ends, also those that are absent; return keys and ETags of those alive."""
         return Statement(
