@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from .calls import Calls, Delete, Flow, Upsert
@@ -82,13 +83,14 @@ class Lease:
             try:
                 yield from self._written(operations)
             except (ConflictError, OutcomeUnknownError) as error:
-                yield from self._keep()
-                is_of_operations = bool(operations) and (isinstance(error, OutcomeUnknownError) or before == self._etag)
-                if is_of_operations:
+                yield from self._look()
+                if operations and (
+                    isinstance(error, OutcomeUnknownError) or (self._etag == before and not self.is_lost)
+                ):
                     raise
-                continue  # an earlier renewal, whose answer was lost, has changed the ETag
+                continue  # it is lost, or an earlier renewal, whose answer was lost, has changed the ETag
             self._ends_at = begun + self._ttl - _MARGIN_S
-            yield from self._keep()
+            yield from self._look()
             return
         raise PannierError(f"the lock {self._key!r} could not be renewed: it changed all the time")
 
@@ -110,11 +112,11 @@ class Lease:
         else:
             yield from self._calls.save(own, strong=True)
 
-    def _keep(self) -> Flow[None]:
-        """Read the ETag again. Raises LockLostError if the key is not this owner's any more."""
-        if not (yield from self._reread()):
-            self.is_lost = True
-            self.check()
+    def _look(self) -> Flow[None]:
+        """Read the ETag again, and whether the lock is lost, if that can be read: what was written or not stays so."""
+        with suppress(PannierError):
+            if not (yield from self._reread()):
+                self.is_lost = True
 
     def _reread(self) -> Flow[bool]:
         item = yield from self._calls.get(self._key, strong=True)
