@@ -5,6 +5,7 @@ They stand in for CockroachDB too, whose terms do not let it be installed here: 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -21,6 +22,9 @@ import asyncpg
 from cluster.tools import ROOT
 from servers.database import Database, ProxySetup, Server, Settings, as_address, last_port
 from servers.processes import ServerProcess, suspend, wait_until
+
+from pannier_sidecar.state.errors import NotSupportedError
+from pannier_sidecar.stores import registry
 
 SUPERUSER = "admin"
 
@@ -195,14 +199,35 @@ UNIQUE_ROWID = (
 """CockroachDB's function: a number that no other call ever gets."""
 
 
-def _serving(read: str, more: str = "") -> Callable[[Path], AbstractContextManager[Server]]:
+async def make_triggers(server: PostgreSQLServer, version: str, **settings: Any) -> str:
+    """Make the table and what reports its changes, as the refusal of a feed says; return that text."""
+    store = registry.load("state.postgresql", version)({**server.settings, **settings})
+    await store.open()
+    try:
+        await anext(store.feed(""))
+    except NotSupportedError as error:
+        text = str(error)
+    finally:
+        await store.close()
+    server.sql(f"BEGIN; {statements_in(text)} COMMIT;")
+    return text
+
+
+def statements_in(refusal: str) -> str:
+    """Return the statements in the refusal of a feed."""
+    return refusal.partition("in one transaction: ")[2].rpartition(" Or write changes: poll")[0]
+
+
+def _serving(read: str, more: str = "", version: str = "") -> Callable[[Path], AbstractContextManager[Server]]:
     @contextmanager
     def serve(folder: Path) -> Iterator[Server]:
         with running(folder) as server:
             if more:
                 server.sql(more)
-            version = f"PostgreSQL {server.version}{' for CockroachDB' if more else ''}"
-            yield Server(server.settings, version, partial(_stored, server, read))
+            if version:
+                asyncio.run(make_triggers(server, version))
+            name = f"PostgreSQL {server.version}{' for CockroachDB' if more else ''}"
+            yield Server(server.settings, name, partial(_stored, server, read))
 
     return serve
 
@@ -228,11 +253,11 @@ _PROXY_SETUP = ProxySetup(
     commit={"transaction": (b"COMMIT", 0)},
 )
 DATABASES = (
-    Database("postgresql", "PostgreSQL", serve=_serving(_OF_JSON), proxy_setup=_PROXY_SETUP, **_SHARED),
+    Database("postgresql", "PostgreSQL", serve=_serving(_OF_JSON, version="v1"), proxy_setup=_PROXY_SETUP, **_SHARED),
     Database(
         "postgresql-v2",
         "PostgreSQL",
-        serve=_serving("value"),
+        serve=_serving("value", version="v2"),
         store_version="v2",
         has_numbers_for_etags=False,
         proxy_setup=_PROXY_SETUP,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses import postgresql
 from pannier_crds.catalogue import every_state_store, tokens
+from pannier_crds.catalogue.changes import CHANGES
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.two_tables import TIMES, connections, metadata_table, state_table, tables_differ
 from pannier_crds.problems import InvalidValueError, error, warning
@@ -119,6 +120,7 @@ TYPES: Final = (
             _METADATA_TABLE,
             *_TIMEOUTS_AND_CONNECTIONS,
             *every_state_store.FIELDS,
+            CHANGES,
             *_TOKENS,
         ),
         rules=(*_RULES, tables_differ),
@@ -135,6 +137,7 @@ TYPES: Final = (
             _METADATA_TABLE,
             *_TIMEOUTS_AND_CONNECTIONS,
             *every_state_store.FIELDS,
+            CHANGES,
             _NO_TABLE_NAME,
             *_TOKENS,
         ),

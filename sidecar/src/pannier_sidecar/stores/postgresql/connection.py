@@ -23,6 +23,8 @@ from .errors import ERRORS
 from .protocol import BoundedProtocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncpg.prepared_stmt import PreparedStatement
 
     from pannier_sidecar.clouds.database_tokens import SentToken
@@ -76,6 +78,13 @@ class Connection:
     async def run(self, script: str) -> str:
         """Send statements without parameters, which are not prepared, and return the status of the last one."""
         return str(await self._raw.execute(script))
+
+    async def listen(self, channel: str, on_text: Callable[[str], object], on_end: Callable[[], object]) -> None:
+        """Have `on_text` called with the text of each notification of a channel from now on, and `on_end` when the
+        connection has ended.
+        """
+        self._raw.add_termination_listener(lambda _: on_end())
+        await self._raw.add_listener(channel, lambda *notification: on_text(notification[-1]))
 
     async def _prepared(self, text: str) -> PreparedStatement[Any]:
         self._count += 1

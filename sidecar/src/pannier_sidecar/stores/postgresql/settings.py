@@ -48,6 +48,8 @@ class PostgreSQLSettings:
     """Whose tokens are the password; None: there are none."""
     keeps_statements: bool
     """Whether a connection keeps statements prepared; a pooler in between may forbid it."""
+    pushes_changes: bool
+    """Whether feeds have the database push changes; False: all ETags are read again from time to time."""
 
     @property
     def shown_table(self) -> str:
@@ -72,6 +74,7 @@ def read_settings(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
         idle_time=given.number("connectionMaxIdleTime"),
         profile=_profile(given),
         keeps_statements=given["queryExecMode"] == "cache_statement",
+        pushes_changes=given["changes"] == "push",
     )
 
 

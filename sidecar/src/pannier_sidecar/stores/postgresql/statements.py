@@ -80,12 +80,23 @@ class Statements:
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
         self._names = f"SELECT key FROM {table} WHERE {self._has_prefix} AND {alive}"
         self._searched = layout.searched
+        self._etags = f"SELECT key, {layout.etag}::text FROM {table} WHERE {self._has_prefix} AND {alive}"
+        self.expiring = (
+            f"SELECT key, date_part('epoch', {layout.expires}) FROM {table} WHERE {self._has_prefix} "
+            f"AND ({layout.expires}, key) > (to_timestamp($3::float8), $4::text) AND {layout.expires} < 'infinity' "
+            f"ORDER BY {layout.expires}, key LIMIT $2"
+        )
+        """Maximum number of rows, Unix time and name of the last known one: the next rows by expiry."""
         self.probe = f"SELECT 1 FROM {table} LIMIT 1"
         self.sweep = (
             f"DELETE FROM {table} WHERE key = ANY(ARRAY(SELECT key FROM {table} "
             f"WHERE {layout.expires} <= now() LIMIT $1 FOR UPDATE SKIP LOCKED))"
         )
         """`$1` is the maximum number of rows to remove."""
+
+    def etags(self, *, is_first: bool) -> str:
+        """Return the statement for a page of names and ETags in order: parameters as those of `names`."""
+        return f"{self._etags}{'' if is_first else ' AND key > $3'} ORDER BY key LIMIT $2"
 
     def names(self, *, is_first: bool, groups: int) -> str:
         """Return the statement for a page of names in order: the maximum number of them, the last name of the page

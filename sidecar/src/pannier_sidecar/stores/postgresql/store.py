@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +12,7 @@ from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, StoreError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
 
@@ -27,12 +29,13 @@ from .transactions import Transaction
 from .writing import check_outcome, patterns_of, statement_of, statement_of_many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from asyncpg import Record
 
     from pannier_sidecar.clouds.database_tokens import SentToken
+    from pannier_sidecar.state.feeds import Feed
     from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Get, Write
 
@@ -49,6 +52,7 @@ class PostgreSQLStore(PooledStore):
     statements: ClassVar[type[Statements]] = Statements
 
     features = frozenset(Feature)
+    changes_by = ChangesBy.PUSH
     keeps_expiry = True
     max_key_bytes = 2692
     """Maximum of bytes in an entry of an index."""
@@ -59,19 +63,25 @@ class PostgreSQLStore(PooledStore):
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._statements = self.statements("", self.layout)
+        self._table = ""
+        """The table with its schema, once the store is open."""
+        self._connecting: Callable[[], Awaitable[Connection]] | None = None
+        if not self._settings.pushes_changes:
+            self.changes_by = ChangesBy.POLL
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = self._settings
-        where = f"{self.title} at {settings.address.where}"
+        where = self._where
         schema = self.schema(settings, self.layout, where)
+        connecting = partial(
+            connect,
+            settings.address.url.reveal(),
+            patience=settings.address.connect_timeout or settings.timeout,
+            names_statements=settings.keeps_statements,
+            password=await self._password(resources),
+        )
         self._pool = self.pool(
-            partial(
-                connect,
-                settings.address.url.reveal(),
-                patience=settings.address.connect_timeout or settings.timeout,
-                names_statements=settings.keeps_statements,
-                password=await self._password(resources),
-            ),
+            connecting,
             where=where,
             size=settings.size,
             timeout=settings.timeout,
@@ -80,6 +90,7 @@ class PostgreSQLStore(PooledStore):
         resources.push_async_callback(self._pool.close)
         tables = await self._pool.run(schema.prepare)
         self._statements = self.statements(tables.state, self.layout)
+        self._table, self._connecting = tables.state, connecting
         await self.ping()
         try:
             await self._pool.run(Connection.check_transactions)
@@ -94,6 +105,11 @@ class PostgreSQLStore(PooledStore):
         )
         resources.push_async_callback(sweeper.stop)
         sweeper.start()
+
+    @property
+    def _where(self) -> str:
+        """How messages call the server."""
+        return f"{self.title} at {self._settings.address.where}"
 
     async def _password(self, resources: AsyncExitStack) -> SentToken | None:
         """Return the token that is sent as the password; None: the component has a password."""
@@ -157,6 +173,33 @@ class PostgreSQLStore(PooledStore):
         keys = [key_of(name) for (name,) in rows]
         return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
 
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        after = () if cursor is None else (name_of(key_before(cursor, prefix)),)
+        statement = self._statements.etags(is_first=cursor is None)
+        rows = await self._opened.run(Connection.fetch, statement, name_of(prefix), limit + 1, *after)
+        entries = [KeyETag(key_of(name), str(etag)) for name, etag in rows]
+        return ETagPage(entries[:limit], cursor_after(entries[limit - 1].key) if len(entries) > limit else None)
+
+    async def feed(self, prefix: str, since: str | None = None) -> Feed:
+        from .feed import Followed, feed  # most stores are never watched
+        from .triggers import Triggers
+
+        pool, settings = self._opened, self._settings
+        assert self._connecting is not None
+        triggers = Triggers(self._table, self.layout, "TABLE" if settings.hides_tables else self._table)
+        followed = Followed(
+            connect=self._connecting,
+            pool=pool,
+            triggers=triggers,
+            table=self._table,
+            expiring=self._statements.expiring,
+            where=self._where,
+            timeout=settings.timeout,
+        )
+        async with aclosing(feed(followed, prefix, since, self.feed_lag_s / 2)) as batches:
+            async for batch in batches:
+                yield batch
+
 
 class JsonStore(PostgreSQLStore):
     """Version 1."""
@@ -174,6 +217,7 @@ class _CockroachDBStore(PostgreSQLStore):
     """The same over CockroachDB, which speaks PostgreSQL's protocol."""
 
     title = "CockroachDB"
+    changes_by = ChangesBy.POLL
     pool = cockroachdb.CockroachDBPool
     schema = cockroachdb.CockroachDBSchema
     statements = cockroachdb.CockroachDBStatements
