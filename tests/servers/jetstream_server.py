@@ -132,7 +132,7 @@ def with_bucket(
 
 @contextmanager
 def _serve(folder: Path) -> Iterator[Server]:
-    with with_bucket(folder) as server:
+    with with_bucket(folder, subject_delete_marker_ttl=60_000_000_000) as server:
         yield Server({"natsURL": server.url, "bucket": BUCKET}, f"NATS {server.version}", server.stored)
 
 

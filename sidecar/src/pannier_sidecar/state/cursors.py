@@ -5,11 +5,17 @@ place in a range of names.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import DecodeError, Struct, json
 
 from .errors import InvalidCursorError
+from .feeds import ETagPage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .feeds import KeyETag
 
 _LAST_CHARACTER: Final = 0x10FFFF
 
@@ -17,6 +23,12 @@ _LAST_CHARACTER: Final = 0x10FFFF
 def cursor_after(key: str) -> str:
     """Return the cursor of the page that begins after a stored key."""
     return urlsafe_b64encode(key.encode()).decode()
+
+
+def etag_page(found: Sequence[KeyETag], limit: int) -> ETagPage:
+    """Return a page of up to `limit` keys, of which one more was looked for to know whether there is another page."""
+    more = len(found) > limit
+    return ETagPage(found[:limit], cursor_after(found[limit - 1].key) if more else None)
 
 
 def key_before(cursor: str, prefix: str) -> str:

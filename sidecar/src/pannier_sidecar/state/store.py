@@ -70,6 +70,11 @@ class KeyPage(Struct, frozen=True):
         return list(zip(self.keys, self.partitions or repeat(None), strict=False))
 
 
+def key_page(page: ETagPage) -> KeyPage:
+    """Return a page without its ETags."""
+    return KeyPage([entry.key for entry in page.entries], page.cursor)
+
+
 class Completion(Protocol[Result]):
     """Receives the end of a begun call: one of its methods is called, once, perhaps before `begin_get` or `begin_write`
     returns.

@@ -105,12 +105,12 @@ def test_metadata_of_a_request_becomes_properties_and_metadata_of_its_blob_as_in
 def test_lists_of_blobs_are_read() -> None:
     page = listing.read_page(
         b"\xef\xbb\xbf<?xml version='1.0' encoding='utf-8'?><EnumerationResults><Blobs><Blob><Name>a||b</Name>"
-        b"<Metadata><pannierkey>YQ==</pannierkey></Metadata></Blob>"
+        b"<Properties><Etag>0x8D</Etag></Properties><Metadata><pannierkey>YQ==</pannierkey></Metadata></Blob>"
         b"<Blob><Name Encoded='true'>a%20b</Name></Blob></Blobs>"
         b"<NextMarker>more</NextMarker></EnumerationResults>",
         2,
     )
-    assert page == ([("a||b", "YQ=="), ("a b", None)], "more")
+    assert page == ([("a||b", '"0x8D"', "YQ=="), ("a b", "", None)], "more")
     for body in (
         b"",
         b"<a/>",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 from xml.etree.ElementTree import ParseError, fromstring
 
-from .layout import KEY_FIELD
+from .layout import KEY_FIELD, is_etag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +21,8 @@ class ListedBlob(NamedTuple):
     """A blob in a list."""
 
     name: str
+    etag: str
+    """Empty: the list does not have it."""
     record: str | None
     """The stored key that is noted with it, in base64."""
 
@@ -56,5 +58,6 @@ def _blobs(root: Element) -> Iterator[ListedBlob]:
         name = blob.find("Name")
         if name is None or not name.text:
             raise ValueError("a blob without a name")
-        is_encoded = name.get("Encoded") == "true"
-        yield ListedBlob(unquote(name.text) if is_encoded else name.text, blob.findtext(f"Metadata/{_META}"))
+        etag = f'"{(blob.findtext("Properties/Etag") or "").strip(chr(34))}"'  # without quotes, unlike in header fields
+        shown = unquote(name.text) if name.get("Encoded") == "true" else name.text
+        yield ListedBlob(shown, etag if is_etag(etag) else "", blob.findtext(f"Metadata/{_META}"))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from pannier_sidecar.network.many_calls import read_each, write_each
 from pannier_sidecar.state.cursors import RangeCursor, read_range_cursor
 from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed, exists_already, mismatch
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.state.store import Feature, KeyPage, Store
+from pannier_sidecar.state.store import Feature, KeyPage, Store, key_page
 
 from . import layout
 from .client import Client
@@ -40,6 +41,7 @@ class _BlobsStore(Store):
     """State in a container. Azure's reads see every write that was answered, whatever consistency is asked for."""
 
     features = frozenset({Feature.ETAG, Feature.KEYS_LIKE})
+    changes_by = ChangesBy.POLL
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -84,21 +86,28 @@ class _BlobsStore(Store):
         await self._write(write)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self._list(prefix, limit, cursor))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        page = await self._list(prefix, limit, cursor)
+        return page if all(entry.etag for entry in page.entries) else await super().etags(prefix, limit, cursor)
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         """List a page, from each range of names that has keys with the prefix."""
         ranges = self._ranges(prefix)
         place, marker = 0, ""
         if cursor is not None:
             begin = read_range_cursor(cursor, prefix, len(ranges))
             place, marker = begin.place, begin.marker
-        page: list[str] = []
+        page: list[KeyETag] = []
         for _ in range(REQUESTS):
             if place == len(ranges) or len(page) == limit:
                 break
             blobs, marker = await self._client.list_page(ranges[place], limit - len(page), marker)
-            page += [key for key in (self._key_of(each, prefix) for each in blobs) if key is not None]
+            page += [KeyETag(key, each.etag) for each in blobs if (key := self._key_of(each, prefix)) is not None]
             place += not marker
         more = place < len(ranges)
-        return KeyPage(page, str(RangeCursor(prefix, place, marker)) if more else None)
+        return ETagPage(page, str(RangeCursor(prefix, place, marker)) if more else None)
 
     @abstractmethod
     async def _write(self, write: Write) -> None:

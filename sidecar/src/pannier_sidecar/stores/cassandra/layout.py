@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PROBE: Final = "SELECT key FROM system.local"
 """A query that every node answers from its own tables."""
 _SET: Final = "UPDATE {table} USING TTL ? SET value = ?, etag = ? WHERE key = ? IF "
+_LIST: Final = "SELECT key, etag, writetime(value), writetime(etag) FROM {table} "
 _DELETE: Final = "DELETE FROM {table} WHERE key = ? IF "
 
 
@@ -53,8 +54,8 @@ CQL: Final = Statements(
     delete=_DELETE + "EXISTS",
     delete_if_etag=_DELETE + "etag = ?",
     delete_if_same=_DELETE + "value = ? AND etag = ?",
-    first_keys="SELECT key, writetime(value) FROM {table} LIMIT ?",
-    next_keys="SELECT key, writetime(value) FROM {table} WHERE token(key) > token(?) LIMIT ?",
+    first_keys=_LIST + "LIMIT ?",
+    next_keys=_LIST + "WHERE token(key) > token(?) LIMIT ?",
 )
 
 
@@ -67,7 +68,7 @@ def prepare(session: Session, table: str) -> Statements:
 Types = tuple[type | tuple[type, ...], ...]
 _INTEGER: Final = (int, NoneType)
 VALUE: Final[Types] = ((bytes, NoneType), (str, NoneType), _INTEGER, _INTEGER, _INTEGER, int)
-KEY: Final[Types] = (str, _INTEGER)
+KEY: Final[Types] = (str, (str, NoneType), _INTEGER, _INTEGER)
 APPLIED: Final[Types] = (bool,)
 """The types of the first columns in the answers to `get`, to lists of keys, and to writes, which always have a row."""
 
@@ -86,15 +87,18 @@ FOREIGN: Final = "-"
 
 
 def stored_value(row: Row | None) -> StoredValue | None:
-    """Return what a row of `get` holds.
-
-    Pannier writes value and ETag together. If their times differ, another program has written the value since.
-    """
+    """Return what a row of `get` holds."""
     if row is None:
         return None
     value, etag, written, etag_written, ttl, now = row
     if value is None:
         return None
-    if etag is None or written != etag_written:
-        etag = f"{FOREIGN}{written}"
-    return StoredValue(value, etag, None if ttl is None else now // 1000 + ttl)
+    return StoredValue(value, etag_of(etag, written, etag_written), None if ttl is None else now // 1000 + ttl)
+
+
+def etag_of(etag: str | None, written: int | None, etag_written: int | None) -> str:
+    """Return the ETag of a row, by its column and the times when its value and its ETag were written.
+
+    Pannier writes value and ETag together. If their times differ, another program has written the value since.
+    """
+    return f"{FOREIGN}{written}" if etag is None or written != etag_written else etag

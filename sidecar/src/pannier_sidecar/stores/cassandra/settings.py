@@ -30,6 +30,12 @@ class Levels:
     serial: int
     """The replicas that decide a write and answer a strong read: a quorum of all, or of those in this data centre."""
 
+    @property
+    def listing(self) -> int:
+        """The replicas that are asked for all ETags: Cassandra has no serial reads of several keys."""
+        is_local = self.serial == _C.LOCAL_SERIAL
+        return int(_C.LOCAL_QUORUM if is_local else _C.QUORUM)
+
 
 _C: Final = ConsistencyLevel
 LEVELS: Final[Mapping[str, Levels]] = {

@@ -9,11 +9,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.network.reconnecting import too_busy
-from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.cursors import etag_page, key_before
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, key_page, or_error
 
 from . import client, errors, layout, schema
 from .frames import ProtocolViolationError
@@ -45,6 +46,7 @@ class CassandraStore(Store):
     """State in one table of Cassandra. No transactions: Cassandra has none that span several keys."""
 
     features = frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE})
+    changes_by = ChangesBy.POLL
     max_key_bytes = 65535
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -161,9 +163,15 @@ class CassandraStore(Store):
         return results
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self._list(prefix, limit, cursor, self._settings.levels.read))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        return await self._list(prefix, limit, cursor, self._settings.levels.listing)
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None, level: int) -> ETagPage:
         """List in the order of tokens, the only one that Cassandra has. So listing a prefix reads the whole table."""
         prepared = self._opened()
-        keys: list[str] = []
+        page: list[KeyETag] = []
         after = None if cursor is None else key_before(cursor, prefix)
         while True:
             statement, values = (
@@ -171,12 +179,14 @@ class CassandraStore(Store):
                 if after is None
                 else (prepared.next_keys, [after, LISTED_AT_ONCE])
             )
-            rows = await self._execute(statement, values, self._settings.levels.read, layout.KEY)
-            keys += [key for key, written in rows if written is not None and key.startswith(prefix)]
-            if len(keys) > limit:
-                return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
+            rows: Any = await self._execute(statement, values, level, layout.KEY)
+            for key, *of_etag in rows:
+                if of_etag[1] is not None and key.startswith(prefix):
+                    page.append(KeyETag(key, layout.etag_of(*of_etag)))
+            if len(page) > limit:
+                return etag_page(page, limit)
             if len(rows) < LISTED_AT_ONCE:
-                return KeyPage(keys, None)
+                return ETagPage(page, None)
             after = rows[-1][0]
 
     def _opened(self) -> Statements:

@@ -12,6 +12,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from pannier_sidecar.state.cursors import RangeCursor, read_range_cursor
 from pannier_sidecar.state.errors import InvalidCursorError
+from pannier_sidecar.state.feeds import ETagPage, KeyETag
 from pannier_sidecar.state.requests import PARTITION
 from pannier_sidecar.state.store import KeyPage
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
     from .client import Client
 
+    Item = Mapping[str, Any]
+
 MAX_PAGE: Final = 1000
 _QUERY: Final = (
-    "SELECT c.id, c.partitionKey, c.key FROM c "
+    "SELECT c.id, c.partitionKey, c.key, c._etag FROM c "
     "WHERE STARTSWITH(c.id, @prefix) OR STARTSWITH(c.id, @encoded) OR STARTSWITH(c.key, @prefix)"
 )
 _MAX_CONTINUATION_KB: Final = 2
@@ -36,6 +39,19 @@ _BAD_REQUEST: Final = 400
 
 async def list_page(opened: Client, prefix: str, limit: int, cursor: str | None) -> KeyPage:
     """Return a page of keys. Raises InvalidCursorError and the client's errors."""
+    items, following = await _read_page(opened, prefix, limit, cursor)
+    places = list(_places(items, prefix))
+    return KeyPage([key for key, _ in places], following, [partition for _, partition in places])
+
+
+async def list_etags(opened: Client, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+    """Return a page of keys with their ETags. Raises as `list_page` does."""
+    items, following = await _read_page(opened, prefix, limit, cursor)
+    return ETagPage(list(_etags(items, prefix)), following)
+
+
+async def _read_page(opened: Client, prefix: str, limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
+    """Return the items of a page, of which some may be no keys with the prefix, and the cursor of the next one."""
     marker = None if cursor is None else _marker(cursor, prefix)
     parameters: list[dict[str, object]] = [
         {"name": "@prefix", "value": prefix},
@@ -50,7 +66,7 @@ async def list_page(opened: Client, prefix: str, limit: int, cursor: str | None)
     try:
         items = [item async for item in await anext(found)]
     except StopAsyncIteration:
-        return KeyPage([], None)
+        return [], None
     except CosmosHttpResponseError as error:
         if error.status_code == _BAD_REQUEST and cursor is not None:
             raise _invalid(cursor) from error
@@ -58,12 +74,19 @@ async def list_page(opened: Client, prefix: str, limit: int, cursor: str | None)
     following = found.continuation_token
     if following is not None and not _MARKER.fullmatch(following):
         raise NotUnderstoodError
-    places = list(_places(items, prefix))
-    cursor = str(RangeCursor(prefix, 0, following)) if following else None
-    return KeyPage([key for key, _ in places], cursor, [partition for _, partition in places])
+    return items, str(RangeCursor(prefix, 0, following)) if following else None
 
 
-def _places(items: Sequence[Mapping[str, Any]], prefix: str) -> Iterator[tuple[str, str | None]]:
+def _etags(items: Sequence[Item], prefix: str) -> Iterator[KeyETag]:
+    for item in items:
+        key, etag = key_of(item), item.get("_etag")
+        if key is not None and key.startswith(prefix):
+            if not isinstance(etag, str):
+                raise NotUnderstoodError
+            yield KeyETag(key, etag)
+
+
+def _places(items: Sequence[Item], prefix: str) -> Iterator[tuple[str, str | None]]:
     """Yield the keys that begin with the prefix, with their partitions where these are not the keys themselves."""
     for item in items:
         key, partition = key_of(item), item.get(PARTITION)

@@ -10,6 +10,7 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from pannier_sidecar.network.connections import TooManyConnectionsError
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
 
@@ -17,13 +18,14 @@ from . import errors, writing
 from .client import Client, sign_in
 from .errors import CLIENT_ERRORS, WHEN_CLOSED
 from .layout import MAX_ID_BYTES, Item, checked_item, id_of, partition_of, stored_value
-from .listing import list_page
+from .listing import list_etags, list_page
 from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import ETagPage
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
 
@@ -38,6 +40,7 @@ class CosmosDBStore(Store):
     """State in one container of Cosmos DB, which Dapr's sidecars may use at the same time."""
 
     features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE})
+    changes_by = ChangesBy.POLL
     max_key_bytes = MAX_ID_BYTES
     max_transaction = writing.MAX_STEPS
 
@@ -117,6 +120,10 @@ class CosmosDBStore(Store):
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         opened = self._client
         return await self._answered(opened, list_page(opened, prefix, limit, cursor), is_write=False)
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        opened = self._client
+        return await self._answered(opened, list_etags(opened, prefix, limit, cursor), is_write=False)
 
     @property
     def _client(self) -> Client:

@@ -14,6 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
+from pannier_sidecar.state.feeds import KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
@@ -50,6 +51,10 @@ class Layout:
     def key_of(self, item: Item) -> str:
         return str(item[self.partition_key]["S"])
 
+    def listed(self, item: Item) -> KeyETag:
+        """Return what an item in the answer to `listing` says."""
+        return KeyETag(self.key_of(item), _etag_of(item))
+
     def item(self, write: Set, now: float) -> Arguments:
         """Return the item of a write, with a new ETag. Raises StoreRefusedError if DynamoDB can't hold it."""
         etag = str(next(self.etags))
@@ -73,12 +78,13 @@ class Layout:
         expires_at = _number(item.get(self.ttl_attribute))
         if expires_at is not None and expires_at <= now:
             return None
-        etag = item.get("etag", {}).get("S", "")
-        return StoredValue(_value(key, item.get("value", {})), etag, None if expires_at is None else int(expires_at))
+        return StoredValue(
+            _value(key, item.get("value", {})), _etag_of(item), None if expires_at is None else int(expires_at)
+        )
 
     def listing(self, prefix: str, now: float) -> Arguments:
-        """Return the arguments of a scan for the keys with a prefix that have not expired."""
-        names = {"#key": self.partition_key, "#ttl": self.ttl_attribute}
+        """Return the arguments of a scan for the keys with a prefix that have not expired, and their ETags."""
+        names = {"#key": self.partition_key, "#etag": "etag", "#ttl": self.ttl_attribute}
         values = {":now": {"N": repr(now)}}
         only = "(attribute_not_exists(#ttl) OR #ttl > :now)"
         if prefix:
@@ -86,7 +92,7 @@ class Layout:
             only += " AND begins_with(#key, :prefix)"
         return {
             "FilterExpression": only,
-            "ProjectionExpression": "#key",
+            "ProjectionExpression": "#key, #etag",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
@@ -139,6 +145,10 @@ def too_large(key: str, size: str) -> StoreRefusedError:
         f"the value of key {key} is too large: {size}, and DynamoDB holds {MAX_ITEM} bytes an item; "
         "split it over several keys, or use another store"
     )
+
+
+def _etag_of(item: Item) -> str:
+    return str(item.get("etag", {}).get("S", ""))
 
 
 def _attribute(value: bytes) -> Attribute:

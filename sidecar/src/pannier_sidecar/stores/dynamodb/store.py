@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, key_page
 
 from . import batches
 from .client import Client
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import KeyETag
     from pannier_sidecar.state.store import Setting
 
     from .batches import Placed
@@ -36,6 +38,7 @@ class DynamoDBStore(Store):
 
     features = frozenset(Feature)
     keeps_expiry = True
+    changes_by = ChangesBy.POLL
     max_key_bytes = 2048
     max_transaction = 100
 
@@ -122,8 +125,11 @@ class DynamoDBStore(Store):
             await self._write_together(groups)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self.etags(prefix, limit, cursor))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         layout = self._layout
-        keys: list[str] = []
+        found: list[KeyETag] = []
         start = None if cursor is None else layout.key(key_before(cursor, prefix))
         while True:
             answer = await self._client.read(
@@ -135,12 +141,12 @@ class DynamoDBStore(Store):
                 **({"ExclusiveStartKey": start} if start else {}),
             )
             with reading_answer():
-                keys += map(layout.key_of, answer["Items"])
+                found += map(layout.listed, answer["Items"])
             start = answer.get("LastEvaluatedKey")
-            if len(keys) > limit or (start and len(keys) == limit):
-                return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
+            if len(found) > limit or (start and len(found) == limit):
+                return ETagPage(found[:limit], cursor_after(found[limit - 1].key))
             if not start:
-                return KeyPage(keys, None)
+                return ETagPage(found, None)
 
     async def _write_batch(self, writes: Sequence[Placed]) -> dict[int, StoreError]:
         """Carry out writes to different keys without preconditions; return those that failed, by place."""

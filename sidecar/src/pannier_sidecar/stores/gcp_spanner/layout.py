@@ -43,7 +43,6 @@ _Selector: Any = TransactionSelector.meta.pb
 
 COLUMNS: Final = ("key", "value", "etag", "expires_at")
 CONDITION_COLUMNS: Final = ("key", "etag", "expires_at")
-LISTING_COLUMNS: Final = ("key", "expires_at")
 _COMMIT_TIME: Final = Value(string_value="spanner.commit_timestamp()")
 _NULL: Final = Value(null_value=NULL_VALUE)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,7 +85,9 @@ def listing(session: str, table: str, prefix: str, after: str | None, limit: int
     else:
         interval.end_open.CopyFrom(_key(end))
     key_set = _Keys(ranges=[interval])
-    return ReadRequest.wrap(_Read(session=session, table=table, columns=LISTING_COLUMNS, key_set=key_set, limit=limit))
+    return ReadRequest.wrap(
+        _Read(session=session, table=table, columns=CONDITION_COLUMNS, key_set=key_set, limit=limit)
+    )
 
 
 def commit(session: str, table: str, writes: Sequence[Write], now: float, transaction: bytes | None) -> Any:
@@ -123,12 +124,6 @@ def stored_value(row: Row, now: float) -> StoredValue | None:
 def condition(row: Row) -> Condition:
     """Return the condition of a row in CONDITION_COLUMNS."""
     return Condition(etag_of(row[1]), _time_of(row[2]))
-
-
-def is_listed(row: Row, now: float) -> bool:
-    """Return whether a row in LISTING_COLUMNS has not expired."""
-    expires = _time_of(row[1])
-    return expires is None or expires > now
 
 
 def etag_of(text: str | None) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
 from pannier_sidecar.state.preconditions import mismatch
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, key_page, or_error
 
 from . import layout
 from .client import Client
@@ -44,6 +45,7 @@ class SpannerStore(Store):
 
     features = frozenset(Feature)
     keeps_expiry = True
+    changes_by = ChangesBy.POLL
     max_key_bytes = 8000  # Spanner takes 8 KiB with its own overhead
     max_transaction = MAX_MUTATIONS // len(layout.COLUMNS)
 
@@ -110,19 +112,22 @@ class SpannerStore(Store):
             await self._write(writes)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self.etags(prefix, limit, cursor))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         after = None if cursor is None else key_before(cursor, prefix)
-        keys: list[str] = []
+        page: list[KeyETag] = []
         while True:
             found = await self._list(prefix, after, limit + 1)
             now = time()
             for row in found:
-                if len(keys) == limit:
-                    return KeyPage(keys, cursor_after(keys[-1]))
-                after = row[0]
-                if after is not None and layout.is_listed(row, now):
-                    keys.append(after)
+                if len(page) == limit:
+                    return ETagPage(page, cursor_after(page[-1].key))
+                after, condition = row[0], layout.condition(row)
+                if after is not None and condition.is_present(now):
+                    page.append(KeyETag(after, condition.etag))
             if len(found) <= limit:
-                return KeyPage(keys, None)
+                return ETagPage(page, None)
 
     async def _rows(self, columns: Sequence[str], keys: Sequence[str]) -> list[Row]:
         async def read(session: str, deadline: float) -> list[Row]:
@@ -134,7 +139,7 @@ class SpannerStore(Store):
     async def _list(self, prefix: str, after: str | None, limit: int) -> list[Row]:
         async def read(session: str, deadline: float) -> list[Row]:
             request = layout.listing(session, self._settings.table, prefix, after, limit)
-            return (await self._client.read(request, len(layout.LISTING_COLUMNS), deadline))[0]
+            return (await self._client.read(request, len(layout.CONDITION_COLUMNS), deadline))[0]
 
         return await self._in_session(read)
 

@@ -1,6 +1,7 @@
 """`state.jetstream`: state in a key/value bucket of NATS JetStream.
 
     store       the Store: which requests each call makes, and what their answers mean
+    feed        the changes of keys, by messages that a consumer (consumer.py) receives
     client      keeps a connection while the store is open; which calls are sent again
     connection  one connection of nats-py, with bounds on what a server may send
     layout      names, ETags, markers of deleted keys, and the form of answers

@@ -67,6 +67,10 @@ class Client:
                     raise unanswered(lost, may_have_changed=is_write) from error
             may_repeat = False
 
+    async def connection(self) -> Connection:
+        """Return the connection on which requests are sent now."""
+        return await self._connected(asyncio.get_running_loop().time() + self._settings.timeout)
+
     def _answer(self, message: Msg) -> bytes:
         if (message.headers or {}).get("Status") == _NO_RESPONDERS:
             where, bucket = self._settings.where, self._settings.bucket

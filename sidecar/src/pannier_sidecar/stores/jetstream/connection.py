@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
     from pannier_crds.addresses.nats import NatsServer
+    from pannier_sidecar.state.errors import StoreError
 
     from .settings import JetStreamSettings
 
@@ -40,6 +42,8 @@ MAX_HEADER: Final = 16 * 1024
 MAX_UNSENT: Final = 64 * 1024 * 1024
 """Bytes that wait for the server to read."""
 PING_EVERY_S: Final = 30
+PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
+"""The beginning of the subject by which a consumer's messages are asked for."""
 MAX_CLOSING_S: Final = 2.0
 
 logging.getLogger("nats.aio.client").disabled = True  # it logs what servers say
@@ -100,6 +104,8 @@ class Connection(Client):
     def __init__(self, server: NatsServer, settings: JetStreamSettings):
         super().__init__()
         self.is_over = False
+        self.pull_refusal: StoreError | None = None
+        """Why the messages of a consumer may not be asked for."""
         self._server = server
         self._settings = settings
         self._line = BoundedTransport(self._ps, server.needs_tls)
@@ -160,6 +166,10 @@ class Connection(Client):
         finally:
             self._calls.pop(number, None)
 
+    async def inbox(self, limit: int) -> Subscription:
+        """Return a subscription with a subject of its own, which holds up to `limit` messages."""
+        return await self.subscribe(f"_INBOX.{token_hex(11)}", pending_msgs_limit=limit)
+
     def abort(self) -> None:
         """End the connection at once; what was not sent is dropped."""
         self.is_over = True
@@ -210,6 +220,8 @@ class Connection(Client):
             self._refusal = errors.may_not_receive(self._settings.where)
             self.abort()
             return
+        if PULL.lower() in said:  # such a request has no call that waits
+            self.pull_refusal = errors.may_not(f"{PULL}>", self._settings.bucket, self._settings.where)
         concerned = [call for call in self._calls.values() if f'"{call.subject.lower()}"' in said]
         if len({call.subject for call in concerned}) == 1:
             for call in concerned:

@@ -50,6 +50,8 @@ NEVER: Final = 2**62
 MAX_REVISION: Final = 2**63 - 1
 """Servers read the header as a signed number of 64 bits, and ignore one that is larger."""
 
+_MIN_MARKER: Final = 10 * 1_000_000_000
+"""Nanoseconds for which a bucket must show that a key has expired, so that it is certainly seen."""
 _SEPARATOR: Final = "||"
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_/=")
 _PLAIN_AND_DOT: Final = _PLAIN | {ord(".")}
@@ -74,12 +76,11 @@ class Message(Struct):
         expired and is not removed yet.
         """
         found = headers(self.hdrs)
-        if found.get(b"KV-Operation") in (b"DEL", b"PURGE") or b"Nats-Marker-Reason" in found:
+        ttl = found.get(TTL.encode())
+        expires_at = expiry(None if ttl is None else ttl.decode(), self.time)
+        if is_marker(found.get(b"KV-Operation"), b"Nats-Marker-Reason" in found) or has_expired(expires_at):
             return None
-        expires_at = _expiry(found, self.time)
-        if expires_at is None:
-            return StoredValue(self.data, str(self.seq))
-        return StoredValue(self.data, f"{self.seq}-{expires_at}", expires_at) if expires_at > time() else None
+        return StoredValue(self.data, etag_of(self.seq, expires_at), expires_at)
 
 
 class ApiError(Struct):
@@ -104,10 +105,18 @@ class StreamConfig(Struct):
     sealed: bool = False
     allow_msg_ttl: bool = False
     max_msgs_per_subject: int = 0
+    max_msgs: int = 0
+    max_bytes: int = 0
+    max_age: int = 0
+    """Nanoseconds; 0: messages do not expire by their age."""
+    subject_delete_marker_ttl: int = 0
+    """Nanoseconds for which a marker shows that a message has expired; 0: there are none."""
+    discard: str = "new"
 
 
 class StreamState(Struct):
     subjects: dict[str, int] | None = None
+    last_seq: int = 0
 
 
 class StreamAnswer(Struct):
@@ -118,6 +127,14 @@ class StreamAnswer(Struct):
     total: int = 0
     offset: int = 0
     limit: int = 0
+    created: str = ""
+    ts: str = ""
+    """The server's time."""
+    error: ApiError | None = None
+
+
+class ConsumerAnswer(Struct):
+    name: str = ""
     error: ApiError | None = None
 
 
@@ -127,15 +144,36 @@ def headers(block: bytes) -> Mapping[bytes, bytes]:
     return {name: value.strip() for name, colon, value in lines if colon}
 
 
-def _expiry(fields: Mapping[bytes, bytes], stored_at: str) -> int | None:
-    """Return the Unix time when a message expires that was stored at a time; None: never.
+def shows_changes(config: StreamConfig) -> bool:
+    """Return whether a bucket shows everything that happens to its keys: not if it forgets messages silently."""
+    can_expire = config.allow_msg_ttl or config.max_age > 0
+    if can_expire and config.subject_delete_marker_ttl < _MIN_MARKER:
+        return False
+    return config.discard != "old" or (config.max_msgs <= 0 and config.max_bytes <= 0)
+
+
+def is_marker(operation: bytes | None, has_reason: bool) -> bool:
+    """Return whether a message says that its key was deleted or has expired, by its header."""
+    return has_reason or operation in (b"DEL", b"PURGE")
+
+
+def expiry(ttl: str | None, stored_at: str | float) -> int | None:
+    """Return the Unix time when a message expires that was stored at a time, as text or in Unix time; None: never.
 
     Raises ValueError for what no server says.
     """
-    ttl = fields.get(TTL.encode())
-    if ttl is None or ttl == b"never":
+    if ttl is None or ttl == "never":
         return None
-    return ceil(datetime.fromisoformat(stored_at).timestamp() + parse_duration(ttl.decode(), "s"))
+    unix = datetime.fromisoformat(stored_at).timestamp() if isinstance(stored_at, str) else stored_at
+    return ceil(unix + parse_duration(ttl, "s"))
+
+
+def has_expired(expires_at: int | None) -> bool:
+    return expires_at is not None and expires_at <= time()
+
+
+def etag_of(sequence: int, expires_at: int | None) -> str:
+    return str(sequence) if expires_at is None else f"{sequence}-{expires_at}"
 
 
 def size(fields: Mapping[str, str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import DecodeError, json
 
@@ -17,6 +17,7 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
     unanswered,
 )
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.preconditions import absent_or_changed, exists_already
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.state.store import Feature, KeyPage, Store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import Feed
     from pannier_sidecar.state.requests import Delete, Get, Write
     from pannier_sidecar.state.store import Setting, StoredValue
 
@@ -51,6 +53,8 @@ class JetStreamStore(Store):
     """State in a bucket. Reads are answered by the stream's leader, whatever consistency is asked for."""
 
     features = frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE})
+    changes_by = ChangesBy.POLL
+    feed_lag_s = 3.0
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -73,6 +77,7 @@ class JetStreamStore(Store):
                 " a mirror; name the bucket that it copies"
             )
         self._config = config
+        self.changes_by = ChangesBy.PUSH if layout.shows_changes(config) else ChangesBy.POLL
         await self._prove_permissions()
 
     async def _prove_permissions(self) -> None:
@@ -128,15 +133,19 @@ class JetStreamStore(Store):
 
     async def _last(self, name: str) -> Message | None:
         """Return the last message of a key, which may be a marker."""
-        request = json.encode({"last_by_subj": self._subject + name})
-        answer = self._decoded(
-            await self._client.request(f"$JS.API.STREAM.MSG.GET.{self._stream}", request), ReadAnswer, is_write=False
-        )
+        found = await self._message({"last_by_subj": self._subject + name})
+        if found is not None and found.subject != self._subject + name:
+            raise StoreUnavailableError(f"{self._settings.where} answered something else than was asked")
+        return found
+
+    async def _message(self, request: dict[str, Any]) -> Message | None:
+        data = await self._client.request(f"$JS.API.STREAM.MSG.GET.{self._stream}", json.encode(request))
+        answer = self._decoded(data, ReadAnswer, is_write=False)
         if answer.error is not None:
             if answer.error.err_code == errors.NO_MESSAGE:
                 return None
             raise errors.of_api(answer.error, self._settings, is_write=False)
-        if answer.message is None or answer.message.subject != self._subject + name:
+        if answer.message is None:
             raise StoreUnavailableError(f"{self._settings.where} answered something else than was asked")
         return answer.message
 
@@ -153,6 +162,12 @@ class JetStreamStore(Store):
         if answer.error is not None:
             raise errors.of_api(answer.error, self._settings, is_write=False)
         return answer
+
+    def feed(self, prefix: str, since: str | None = None) -> Feed:
+        from . import feed  # only who watches keys needs it
+
+        bucket = feed.Bucket(self._client, self._settings, self._stream, self._subject, self._info, self._message)
+        return feed.follow(bucket, prefix, since)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -97,7 +97,11 @@ def stored_value(found: Document, now: float) -> StoredValue | None:
         )
     expires = found.get("_ttl")
     expires_at = round(int(expires) / 1000) if isinstance(expires, DatetimeMS) else None
-    return StoredValue(_decoded(found["value"]), str(found.get("_etag") or ""), expires_at)
+    return StoredValue(_decoded(found["value"]), etag_of(found), expires_at)
+
+
+def etag_of(found: Document) -> str:
+    return str(found.get("_etag") or "")
 
 
 def _time(unix: float) -> DatetimeMS:

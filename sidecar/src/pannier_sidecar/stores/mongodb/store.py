@@ -6,10 +6,11 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.connections import Connections
-from pannier_sidecar.state.cursors import cursor_after, first_after, key_before
+from pannier_sidecar.state.cursors import etag_page, first_after, key_before
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, KeyETag
 from pannier_sidecar.state.joining import joined
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, key_page
 
 from . import client, errors, layout
 from .bulk import write_each
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import ETagPage
     from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
@@ -35,6 +37,7 @@ class MongoDBStore(Store):
 
     features = frozenset(Feature)
     keeps_expiry = True
+    changes_by = ChangesBy.POLL
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Read the component's settings (canonical names, durations in seconds); connect to nothing yet."""
@@ -108,18 +111,27 @@ class MongoDBStore(Store):
         return await self.candidates(prefix, limit, cursor, ())
 
     async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        return key_page(await self._list(prefix, limit, cursor, needed, strong=False))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        return await self._list(prefix, limit, cursor, (), strong=True)
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None, needed: Needed, *, strong: bool) -> ETagPage:
         opened = self._server
         bounds = {"$gte": prefix} if cursor is None else {"$gt": key_before(cursor, prefix)}
         following = first_after(prefix)
         if following is not None:
             bounds["$lt"] = following
         wanted = {"_id": bounds, "_ttl": layout.alive(time()), **layout.containing(needed)}
-        found = opened.eventual.find(wanted, {"_id": 1}, sort=[("_id", 1)], limit=limit + 1, batch_size=limit + 1)
+        fields = {"_id": 1, "_etag": 1}
+        found = opened.collection(strong=strong).find(
+            wanted, fields, sort=[("_id", 1)], limit=limit + 1, batch_size=limit + 1
+        )
         try:
-            names = [each["_id"] for each in await found.to_list()]
+            entries = [KeyETag(each["_id"], layout.etag_of(each)) for each in await found.to_list()]
         except CLIENT_ERRORS as error:
             raise errors.translate(error, opened.settings, is_write=False) from error
-        return KeyPage(names[:limit], cursor_after(names[limit - 1]) if len(names) > limit else None)
+        return etag_page(entries, limit)
 
     @property
     def _server(self) -> client.Server:

@@ -97,8 +97,8 @@ class Statements:
         )
 
     def names(self, prefix: str, limit: int, after: str | None, needed: Needed = ()) -> str:
-        """Return the statement for the next keys with a prefix, in the order of the table; of those, if anything is
-        needed, whose values may contain it.
+        """Return the statement for the next keys with a prefix and their ETags, in the order of the table; of those, if
+        anything is needed, whose values may contain it.
 
         It has no LIKE: through an index, MariaDB's LIKE misses characters beyond the first plane.
         """
@@ -110,7 +110,8 @@ class Statements:
             conditions.append(f"id > {self._as_id(after)}")
         conditions += filter(None, map(may_contain, needed))
         where = " AND ".join(conditions)
-        return f"SELECT {bytes_of('id')} FROM {self._name} WHERE {where} ORDER BY id LIMIT {limit}"
+        columns = f"{bytes_of('id')}, {bytes_of('eTag')}"
+        return f"SELECT {columns} FROM {self._name} WHERE {where} ORDER BY id LIMIT {limit}"
 
     def _is(self, key: str) -> str:
         return f"id = {self._as_id(key)} AND {bytes_of('id')} = {raw(key)}"

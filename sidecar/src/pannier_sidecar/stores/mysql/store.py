@@ -10,10 +10,11 @@ from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.network.sql_writes import has_happened
-from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.cursors import etag_page, key_before
 from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.feeds import ChangesBy, KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue, key_page
 
 from .client import Pool
 from .connection import Connection, Row, connect
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from pannier_sidecar.clouds.database_tokens import SentToken
+    from pannier_sidecar.state.feeds import ETagPage
     from pannier_sidecar.state.prefilter import Needed
     from pannier_sidecar.state.requests import Get, Write
 
@@ -45,6 +47,7 @@ class MySQLStore(PooledStore):
 
     features = frozenset(Feature)
     keeps_expiry = True
+    changes_by = ChangesBy.POLL
     max_key_bytes = MAX_KEY
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -133,10 +136,15 @@ class MySQLStore(PooledStore):
         return await self.candidates(prefix, limit, cursor, ())
 
     async def candidates(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> KeyPage:
+        return key_page(await self._list(prefix, limit, cursor, needed))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        return await self._list(prefix, limit, cursor, ())
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None, needed: Needed) -> ETagPage:
         after = None if cursor is None else key_before(cursor, prefix)
-        rows = await self._opened.run(Connection.fetch, self._statements.names(prefix, limit + 1, after, needed))
-        keys = [decoded(name) for (name,) in rows]
-        return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
+        rows = await self._opened.run(Connection.fetch, self._statements.names(prefix, limit + 1, after, needed), 2)
+        return etag_page([KeyETag(decoded(name), decoded(etag)) for name, etag in rows], limit)
 
 
 def _value_or_error(key: str, row: Row | None) -> StoredValue | StoreError | None:

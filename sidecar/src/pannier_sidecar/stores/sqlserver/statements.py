@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 400
 """Rows that one statement writes: each has up to five parameters."""
 _NOW: Final = "SYSDATETIME()"
+_VERSION: Final = "CAST([RowVersion] AS VARBINARY(8))"
 _COUNT: Final = "SELECT @@ROWCOUNT"
 # Times are the server's, as Dapr writes them; so that whoever reads them elsewhere knows them, they become UTC.
 _EXPIRES: Final = "DATEDIFF_BIG(SECOND, '19700101', [ExpireDate]) - 60 * DATEPART(TZOFFSET, SYSDATETIMEOFFSET()) + 1"
@@ -110,13 +111,13 @@ class Statements:
     def lock(self, keys: Sequence[str]) -> Statement:
         """Lock keys until the transaction ends, also those that are absent; return keys and ETags of those alive."""
         return Statement(
-            f"SELECT {self._name_of_key()}, CAST([RowVersion] AS VARBINARY(8)) "
+            f"SELECT {self._name_of_key()}, {_VERSION} "
             f"FROM {self._name} WITH (UPDLOCK, HOLDLOCK) WHERE {self._among(keys)} AND {_alive()}",
             self._keys(keys),
         )
 
     def names(self, prefix: str, limit: int, after: str | None) -> Statement:
-        """Return the statement for the next keys with a prefix, in the order of the table."""
+        """Return the statement for the next keys with a prefix and their versions, in the order of the table."""
         begins = f"SUBSTRING(CAST({self._name_of_key()} AS VARBINARY(8000)), 1, DATALENGTH(@p)) = @p"
         conditions = [begins, _alive()] if prefix else [_alive()]
         parameters = [Parameter("@n", "INT", limit)]
@@ -136,7 +137,8 @@ class Statements:
             conditions.append(f"[Key] > {self._operand('@a')}")
             parameters.append(self._table.key("@a", after))
         return Statement(
-            f"SELECT TOP (@n) {self._name_of_key()} FROM {self._name} WHERE {' AND '.join(conditions)} ORDER BY [Key]",
+            f"SELECT TOP (@n) {self._name_of_key()}, {_VERSION} FROM {self._name} "
+            f"WHERE {' AND '.join(conditions)} ORDER BY [Key]",
             parameters,
         )
 
@@ -149,7 +151,7 @@ class Statements:
         )
 
     def _select(self, *more: str) -> str:
-        columns = (self._values, "CAST([RowVersion] AS VARBINARY(8))", _EXPIRES, *more)
+        columns = (self._values, _VERSION, _EXPIRES, *more)
         return f"SELECT {', '.join(columns)} FROM {self._name}"
 
     def _merge(self, sets: Sequence[Set], condition: str) -> Statement:

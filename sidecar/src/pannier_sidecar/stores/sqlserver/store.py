@@ -9,17 +9,18 @@ from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.network.connection_pool import always
 from pannier_sidecar.network.pooled_store import PooledStore
 from pannier_sidecar.network.sql_writes import has_happened
-from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.cursors import etag_page, key_before
 from pannier_sidecar.state.errors import InvalidCursorError, StoreError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, StoredValue, key_page
 
 from . import errors
 from .client import Pool
 from .connection import Connection, connect
 from .encryption import context
 from .expiry_sweeper import ExpirySweeper
-from .layout import Layout, LayoutV2, Table, stored_value, units
+from .layout import Layout, LayoutV2, Table, etag_of, stored_value, units
 from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
@@ -42,6 +43,7 @@ class SQLServerStore(PooledStore):
 
     features = frozenset(Feature)
     keeps_expiry = True
+    changes_by = ChangesBy.POLL
     _layout: ClassVar[Layout] = Layout()
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -181,14 +183,16 @@ class SQLServerStore(PooledStore):
         return Transaction(writes, self._statements, self._table)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self.etags(prefix, limit, cursor))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         after = None if cursor is None else key_before(cursor, prefix)
         if after is not None and not self._table.can_hold(after):
             raise InvalidCursorError(f"cursor {cursor!r} was not made by this store; leave it out to start again")
         if self._table.key_type == "string" and units(prefix) >= self._table.max_key:
-            return KeyPage([], None)
-        rows = await self._opened.run(Connection.fetch, *self._statements.names(prefix, limit + 1, after))
-        keys = [self._table.named(name) for (name,) in rows]
-        return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
+            return ETagPage([], None)
+        rows = await self._opened.run(Connection.fetch, *self._statements.names(prefix, limit + 1, after), 2)
+        return etag_page([KeyETag(self._table.named(name), etag_of(version)) for name, version in rows], limit)
 
 
 class SQLServerStoreV2(SQLServerStore):

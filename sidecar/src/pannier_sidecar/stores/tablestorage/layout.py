@@ -147,17 +147,21 @@ def expiry_of(write: Set) -> int | None:
 
 
 def stored(entity: Entity, etag: str) -> StoredValue:
-    """Return what an entity with Azure's ETag stores. Raises ValueError if its value is neither text nor binary.
-
-    The ETag contains the expiry too, so that a conditional write can check it without a read.
-    """
+    """Return what an entity with Azure's ETag stores. Raises ValueError if its value is neither text nor binary."""
     expires_at = entity.expires_at
-    shown = etag if expires_at is None else f'{etag[:-1]}@{expires_at}"'
+    shown = shown_etag(etag, expires_at)
     if not isinstance(entity.value, str) or entity.type not in ("Edm.Binary", "Edm.String"):
         raise ValueError("a value that is neither text nor binary")
     if entity.type == "Edm.Binary":
         return StoredValue(b64decode(entity.value, validate=True), shown, expires_at)
     return StoredValue(entity.value.encode(), shown, expires_at)
+
+
+def shown_etag(etag: str, expires_at: int | None) -> str:
+    """Return the ETag for clients of an entity with Azure's ETag. It contains the expiry too, so that a conditional
+    write can check it without a read.
+    """
+    return etag if expires_at is None else f'{etag[:-1]}@{expires_at}"'
 
 
 def is_etag(text: str) -> bool:

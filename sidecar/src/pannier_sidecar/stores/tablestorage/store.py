@@ -8,9 +8,10 @@ from pannier_sidecar.network.expiry_sweeper import ExpirySweeper
 from pannier_sidecar.network.many_calls import read_each, write_each
 from pannier_sidecar.state.cursors import RangeCursor, read_range_cursor
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, ETagPage, KeyETag
 from pannier_sidecar.state.preconditions import absent_or_changed, exists_already
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.state.store import Feature, KeyPage, Store
+from pannier_sidecar.state.store import Feature, KeyPage, Store, key_page
 
 from . import layout
 from .client import MAX_PAGE, Client
@@ -18,11 +19,13 @@ from .layout import EntityName, Layout
 from .settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from pannier_sidecar.state.requests import Delete, Get, Write
     from pannier_sidecar.state.store import Setting, StoredValue
+
+    from .layout import Entity
 
 AT_ONCE: Final = 32
 """Maximum number of requests of one bulk call that are in flight together."""
@@ -41,6 +44,7 @@ class TableStore(Store):
 
     features = frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE})
     keeps_expiry = True
+    changes_by = ChangesBy.POLL
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -93,22 +97,35 @@ class TableStore(Store):
         return await read_each(self.get, gets, AT_ONCE)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self._list(prefix, limit, cursor))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
+        page = await self._list(prefix, limit, cursor)
+        return page if all(entry.etag for entry in page.entries) else await super().etags(prefix, limit, cursor)
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         """List a page, from each range of entities that has keys with the prefix."""
         filters = layout.filters_for(prefix)
         place, marker = 0, ""
         if cursor is not None:
             begin = read_range_cursor(cursor, prefix, len(filters))
             place, marker = begin.place, begin.marker
-        page: list[str] = []
+        page: list[KeyETag] = []
         for _ in range(REQUESTS):
             if place == len(filters) or len(page) == limit:
                 break
             entities, marker = await self._client.list_page(filters[place], limit - len(page), marker)
-            living = [EntityName(each.partition, each.row) for each in entities if not each.has_expired]
-            page += [key for key in map(self._layout.key_of, living) if key is not None and key.startswith(prefix)]
+            page += self._listed(entities, prefix)
             place += not marker
         more = place < len(filters)
-        return KeyPage(page, str(RangeCursor(prefix, place, marker)) if more else None)
+        return ETagPage(page, str(RangeCursor(prefix, place, marker)) if more else None)
+
+    def _listed(self, entities: Iterable[Entity], prefix: str) -> Iterator[KeyETag]:
+        for each in entities:
+            key = None if each.has_expired else self._layout.key_of(EntityName(each.partition, each.row))
+            if key is not None and key.startswith(prefix):
+                etag = layout.shown_etag(each.etag, each.expires_at) if layout.is_etag(each.etag) else ""
+                yield KeyETag(key, etag)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
