@@ -52,6 +52,11 @@ REQUESTS = (
     ("POST", "/v1.0-alpha1/state/statestore/touch", '{"key": "planet", "metadata": {"ttlInSeconds": 100}}'),
     ("POST", "/v1.0-alpha1/state/statestore/increment", '{"key": "planet"}'),
     ("GET", "/v1.0-alpha1/state/statestore/exists?key=planet", None),
+    (
+        "POST",
+        "/v1.0-alpha1/state/statestore/batch",
+        '{"operations": [{"operation": "delete", "request": {"key": "k"}}]}',
+    ),
     ("POST", "/v1.0/actors/cat/tom/state", OPERATIONS),
     ("GET", "/v1.0/actors/cat/tom/state/hp", None),
     ("GET", "/v1.0/actors/dapr.internal.x/tom/state/hp", None),

@@ -207,6 +207,16 @@ class DaprGrpcClient(GrpcClient):
         listed = self.call("ListKeys", request)
         return [_listed(each) for each in listed.keys], listed.cursor or None
 
+    def batch(self, store: str | None, *items: Item) -> list[tuple[str, str, str | None]]:
+        kind = message("dapr.proto.runtime.v1.TransactionalStateOperation")
+        operations = [
+            kind(operationType="delete" if item.value is None else "upsert", request=self.item(item)) for item in items
+        ]
+        request = message("pannier.v1.BatchRequest")(store_name=store, operations=operations, return_etags=True)
+        results = self.call("Batch", request).results
+        assert all(bool(each.code) == bool(each.error) for each in results)
+        return [(each.key, each.outcome, each.etag or None) for each in results]
+
     def change(self, store: str | None, name: str, key: str, once: str | None = None, **fields: Any) -> Any:
         method = {"increment": "Increment", "append": "Append", "get-and-set": "GetAndSet", "touch": "Touch"}[name]
         kind = message(f"pannier.v1.{method}Request")

@@ -145,6 +145,12 @@ class HttpClient:
         assert answer.status in (statuses or [200]), answer
         return [(entry["key"], entry.get("errorCode")) for entry in results]
 
+    def batch(self, store: str | None, *items: Item) -> list[tuple[str, str, str | None]]:
+        operations = [Operation("delete" if item.value is None else "upsert", item) for item in items]
+        body = b'{"operations":%b}' % _array(map(_operation, operations))
+        answer = self._ok("POST", _alpha(path(store)) + "/batch?returnEtags=true", body)
+        return [(entry["key"], entry["outcome"], entry.get("etag")) for entry in answer.json["results"]]
+
     def change(self, store: str | None, name: str, key: str, once: str | None = None, **fields: Any) -> Any:
         values = [b'"%b":%b' % (field.encode(), _spelt(value)) for field, value in {"key": key, **fields}.items()]
         headers = {} if once is None else {"Idempotency_Key": once}

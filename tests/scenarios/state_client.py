@@ -173,6 +173,10 @@ class ActorApi(StateApi, Protocol):
         """Return each item's key, and the code of its error."""
         ...
 
+    def batch(self, store: str | None, *items: Item) -> list[tuple[str, str, str | None]]:
+        """Write or delete items; return each item's key, its outcome, and the ETag of what was written."""
+        ...
+
     def change(self, store: str | None, name: str, key: str, once: str | None = None, **fields: Any) -> Any:
         """Change a value where it is: `name` is increment, append, get-and-set or touch. Return the only field of the
         answer: the number, the length, the value before (None if there was none), or whether there is a value.

@@ -28,7 +28,7 @@ _OF_DAPR: Final = {
 }
 _OF_PANNIER: Final = {
     **dict.fromkeys(("ListKeys", "DeleteBulk", "DeleteKeys"), _ADDED_TO_STATE),
-    **dict.fromkeys(("Increment", "Append", "GetAndSet", "Touch", "Exists"), _ADDED_TO_STATE),
+    **dict.fromkeys(("Increment", "Append", "GetAndSet", "Touch", "Exists", "Batch"), _ADDED_TO_STATE),
     "DeleteActorState": Api("actors", "v1alpha1", is_addition=True),
 }
 APIS: Final = {

@@ -8,6 +8,8 @@ from ..protobuf import MalformedMessageError, count_fields, decode, encode, end_
 from ..state.errors import TooManyItemsError
 from ..state.items_in_flight import MUCH
 from .messages import (
+    BatchRequest,
+    BatchResponse,
     DeleteBulkResponse,
     DeleteBulkStateRequest,
     ExecuteActorStateTransactionRequest,
@@ -42,6 +44,7 @@ _ITEMS: Final[dict[type[Struct], str]] = {
     GetBulkStateRequest: "keys",
     SaveStateRequest: "states",
     DeleteBulkStateRequest: "states",
+    BatchRequest: "operations",
     ExecuteStateTransactionRequest: "operations",
     ExecuteActorStateTransactionRequest: "operations",
 }
@@ -49,7 +52,11 @@ _ITEMS: Final[dict[type[Struct], str]] = {
 
 AnyMessage = TypeVar("AnyMessage", bound="Struct")
 
-_ANSWERS: Final[dict[type[Struct], str]] = {GetBulkStateResponse: "items", DeleteBulkResponse: "results"}
+_ANSWERS: Final[dict[type[Struct], str]] = {
+    GetBulkStateResponse: "items",
+    DeleteBulkResponse: "results",
+    BatchResponse: "results",
+}
 """The only field of an answer with many items, by its type."""
 
 

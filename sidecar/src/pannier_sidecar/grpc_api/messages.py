@@ -525,6 +525,32 @@ class GetAndSetResponse(Struct, gc=False):
     etag: Annotated[str, 2] = ""
 
 
+class BatchRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    operations: Annotated[list[TransactionalStateOperation], 2] = []
+    metadata: Annotated[dict[str, str], 3] = {}
+    return_etags: Annotated[bool, 4] = False
+
+
+class BatchResponse(Struct, gc=False):
+    """Of pannier.v1."""
+
+    results: Annotated[list[BatchResult], 1] = []
+
+
+class BatchResult(Struct, gc=False):
+    """Of pannier.v1."""
+
+    key: Annotated[str, 1] = ""
+    outcome: Annotated[str, 2] = ""
+    etag: Annotated[str, 3] = ""
+    code: Annotated[int, 4] = 0
+    error_code: Annotated[str, 5] = ""
+    error: Annotated[str, 6] = ""
+
+
 class TouchRequest(Struct, gc=False):
     """Of pannier.v1."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from ..http2.headers import Headers
+    from ..state.batches import Outcome
     from ..state.bulk_reads import BulkItem
     from ..state.errors import StateError, StoreError
     from ..state.listing import Owner
@@ -71,6 +72,16 @@ class OwnMethods:
 
     async def exists(self, request: messages.GetStateRequest) -> Struct:
         return await self._change_calls.exists(request)
+
+    async def batch(self, request: messages.BatchRequest) -> Struct:
+        from ..state.batches import Batch  # most sidecars are never asked one
+
+        pace = self._service.pace
+        operations = await pace.each(self._encoding.operation, request.operations)
+        items = [item for item in operations if item is not None]
+        store = request.store_name or self._unnamed
+        outcomes = await self._service.batches.run(Batch(store, items, request.metadata, request.return_etags))
+        return messages.BatchResponse(await pace.each(_batch_result, outcomes))
 
     async def list_keys(self, request: messages.ListKeysRequest) -> Struct:
         wanted = KeysRequest(
@@ -127,6 +138,14 @@ def _limit(given: int, default: int) -> int:
     return given or default
 
 
+def _batch_result(outcome: Outcome) -> messages.BatchResult:
+    alone = outcome.alone
+    if alone is None:
+        return messages.BatchResult(outcome.key, outcome.kind.value, outcome.etag or "")
+    error = str(outcome.error)
+    return messages.BatchResult(outcome.key, outcome.kind.value, "", alone.grpc_code, alone.code, error)
+
+
 def _listed_key(listed: tuple[BulkItem, Owner | None]) -> messages.ListedKey:
     item, owner = listed
     actor_type, actor_id = owner or ("", "")
@@ -159,6 +178,7 @@ def methods(service: StateService, on_error: Callable[[StateError], None], *, is
         "DeleteBulk": (messages.DeleteBulkStateRequest, own.delete_bulk),
         "DeleteActorState": (messages.DeleteActorStateRequest, own.delete_actor_state),
         "DeleteKeys": (messages.DeleteKeysRequest, own.delete_keys),
+        "Batch": (messages.BatchRequest, own.batch),
         "Exists": (messages.GetStateRequest, own.exists),
     }
     return {

@@ -101,6 +101,7 @@ class HttpApi:
             Operation.EXISTS: self._exists,
             Operation.GET_VALUE: self._get_value,
             Operation.PUT_VALUE: self._put_value,
+            Operation.BATCH: self._sharing(self._batch, likely_items),
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
             Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
@@ -348,6 +349,11 @@ class HttpApi:
         except StateError:
             return False
         return found is not None and found[0].operation is Operation.PUT_VALUE
+
+    async def _batch(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
+        from .batch_calls import batch  # most sidecars are never asked one
+
+        return await batch(self.service, self.decoding, call, store, share)
 
     async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
         value = await self.service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))

@@ -36,6 +36,7 @@ class Operation(StrEnum):
     EXISTS = "exists"
     GET_VALUE = "get_value"
     PUT_VALUE = "put_value"
+    BATCH = "batch"
     GET_ACTOR_STATE = "get_actor_state"
     TRANSACT_ACTOR_STATE = "transact_actor_state"
     DELETE_ACTOR_STATE = "delete_actor_state"
@@ -84,6 +85,12 @@ STATE = (
         "/v1.0-alpha1/state/{store}/bulk-delete",
         Operation.BULK_DELETE,
         "Delete several keys" + _OWN,
+    ),
+    Path(
+        ("POST",),
+        "/v1.0-alpha1/state/{store}/batch",
+        Operation.BATCH,
+        "Write and delete several keys, with an outcome for each" + _OWN,
     ),
     Path(WRITE, "/v1.0-alpha1/state/{store}/query", Operation.QUERY, "Query the app's own values"),
     Path(("POST",), "/v1.0-alpha1/state/{store}/increment", Operation.INCREMENT, "Add to a number" + _OWN),

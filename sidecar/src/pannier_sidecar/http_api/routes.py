@@ -12,7 +12,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import StreamingResponse
 
+from ..state.idempotency import MAX_KEY
 from ..state.requests import MAX_LIMIT
+from .batch_calls import BatchBody
 from .change_calls import (
     ExistsBody,
     LengthBody,
@@ -110,9 +112,11 @@ def _success(operation: str, profile: Profile) -> int:
 
 CHANGES = frozenset({"increment", "append", "get_and_set", "touch"})
 STATE_OPERATIONS = CHANGES | {
-    *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "keys", "delete_keys", "query", "exists"),
-    *("get_value", "put_value"),
+    *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "batch", "get_value", "put_value"),
+    *("keys", "delete_keys", "query", "exists"),
 }
+IDEMPOTENT = CHANGES | {"save", "delete", "transact"}
+"""The calls that take an Idempotency-Key."""
 WRITES = frozenset({"save", "delete", "bulk_delete", "transact", "transact_actor_state"})
 BODIES = {
     "save": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
@@ -121,6 +125,7 @@ BODIES = {
     "transact": {"$ref": "#/components/schemas/Transaction"},
     "transact_actor_state": {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}},
     "query": {"$ref": "#/components/schemas/Query"},
+    "batch": {"$ref": "#/components/schemas/Transaction"},
     "increment": {"$ref": "#/components/schemas/Increment"},
     "append": {"$ref": "#/components/schemas/Append"},
     "get_and_set": {"$ref": "#/components/schemas/GetAndSet"},
@@ -139,6 +144,7 @@ ANSWERS = {
     "get_and_set": {"description": "The value before, byte for byte"},
     "touch": {"$ref": "#/components/schemas/Exists"},
     "exists": {"$ref": "#/components/schemas/Exists"},
+    "batch": {"$ref": "#/components/schemas/Batch"},
     "delete_keys": {"$ref": "#/components/schemas/DeletedKeys"},
     "delete_actor_state": {"$ref": "#/components/schemas/DeletedKeys"},
     "get_secret": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -186,6 +192,8 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
             "description": "The ETag is not the current one, or the value can't be changed so",
             "content": error,
         }
+    if operation in IDEMPOTENT:
+        responses[422] = {"description": "The Idempotency-Key came with another request before", "content": error}
     if operation == "healthz":
         responses[200] = {"description": "With `verbose`: each store", "content": {"application/json": {}}}
     if operation.startswith("healthz"):
@@ -212,6 +220,10 @@ def _request(path: Path) -> dict[str, Any]:
         parameters.append(_parameter("If-None-Match", "header"))
     if operation == "get_value":
         parameters += [_parameter(name, "header") for name in ("Range", "If-Range")]
+    if operation in IDEMPOTENT:
+        parameters.append(_parameter("Idempotency-Key", "header", maxLength=MAX_KEY))
+    if operation == "batch":
+        parameters.append(_parameter("returnEtags", "query", type="boolean"))
     if operation == "exists":
         parameters.append(_parameter("key", "query", required=True))
     if operation in ("keys", "delete_keys", "delete_actor_state"):
@@ -259,6 +271,7 @@ def _describe_bodies(app: FastAPI, profile: Profile) -> None:
         "Number": NumberBody,
         "Length": LengthBody,
         "Exists": ExistsBody,
+        "Batch": BatchBody,
     }
     schemas, components = msgspec.json.schema_components(
         named.values(), schema_hook=_schema_of_raw, ref_template="#/components/schemas/{name}"

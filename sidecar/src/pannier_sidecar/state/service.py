@@ -51,6 +51,7 @@ from .writing import checked_key, delete_of, set_of, write_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from .batches import Batches
     from .begun_call import BegunCall, Observer
     from .changing import Changing
     from .directory import Directory, ServedStore
@@ -115,6 +116,13 @@ class StateService:
         """End all watches; their clients may go on at another sidecar."""
         if "watching" in self.__dict__:
             await self.watching.close()
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The calls that write several keys with an outcome for each."""
+        from .batches import Batches  # most sidecars are never asked one
+
+        return Batches(self, self._largest_answer, self.bytes_in_flight)
 
     @cached_property
     def changing(self) -> Changing:

@@ -40,6 +40,7 @@ def found(method: str, path: str, tree: PathTree = TREE) -> tuple[str, list[str 
         ("POST", "/v1.0-alpha1/state/s/increment", "increment", ["s"]),
         ("POST", "/v1.0-alpha1/state/get-and-set", "get_and_set", [None]),
         ("GET", "/v1.0-alpha1/state/exists", "exists", [None]),
+        ("POST", "/v1.0-alpha1/state/s/batch", "batch", ["s"]),
         ("DELETE", "/v1.0-alpha1/actors/t/i/state", "delete_actor_state", ["t", "i"]),
         ("DELETE", "/v1.0-alpha1/actors/t//state", "delete_actor_state", ["t", ""]),
         ("GET", "/v1.0/actors/t/i/state/k", "get_actor_state", ["t", "i", "k"]),
