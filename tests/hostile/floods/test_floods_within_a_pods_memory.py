@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,11 +35,23 @@ ON = "Redis 7.0"
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[Target]:
-    """A sidecar as in a pod: with a limit, and a store on Redis, so that it holds no data itself."""
+    with in_a_pod(tmp_path) as target:
+        yield target
+
+
+@pytest.fixture
+def target_with_parts(tmp_path: Path) -> Iterator[Target]:
+    with in_a_pod(tmp_path, largeValues="true") as target:
+        yield target
+
+
+@contextmanager
+def in_a_pod(tmp_path: Path, **more: str) -> Iterator[Target]:
+    """Serve as in a pod: with a limit, and a store on Redis, so that the sidecar holds no data itself."""
     (tmp_path / "redis").mkdir()
     (tmp_path / "components").mkdir()
     server, metrics = RedisServer(tmp_path / "redis"), free_port()
-    deliver(tmp_path / "components", "statestore", "state.redis", server.settings, app_id="app")
+    deliver(tmp_path / "components", "statestore", "state.redis", {**server.settings, **more}, app_id="app")
     arguments = ("--app-id", "app", "--components", tmp_path / "components", "--mode", "kubernetes")
     ports = ("--http-port", 0, "--grpc-port", 0, "--metrics-port", metrics)
     mib = re.fullmatch(r"(\d+)Mi", LIMIT)
@@ -123,6 +135,30 @@ def test_large_values(target: Target, promise: Promise, effort: Effort) -> None:
     assert refused[200] and refused[201], refused
     counted = f"{refused[503]} refused with 503; {used}"
     promise(PROMISE, on=ON, fault="saves and reads of 4 MiB, and of 18 MiB", times=refused.total(), counted=counted)
+
+
+def test_values_in_parts(target_with_parts: Target, promise: Promise, effort: Effort) -> None:
+    """Values of 8 MiB that many clients send and read at once, quickly, slowly and not at all."""
+    target, value = target_with_parts, b"x" * (8 * MIB)
+    path = "/v1.0-alpha1/state/statestore/large/value"
+    assert answers(target, 1, "PUT", path, value) == {201: 1}
+    clients = effort.times(40, 120)
+    statuses: Counter[int] = Counter()
+    with target.flooded() as used:
+        statuses += answers(target, clients, "PUT", path, value)
+        statuses += answers(target, clients, "GET", SAVE + "/large")
+        with ExitStack() as stack:
+            for _ in range(clients):
+                reader = stack.enter_context(closing(target.connect(receive_buffer=4096)))
+                reader.sendall(request("GET", SAVE + "/large"))
+                sender = stack.enter_context(closing(target.connect()))
+                with_send(sender, request("PUT", path, value[: 300 * 1024], length=len(value)))
+            target.pannier.until(lambda: answers(target, 1, "GET", path) == {200: 1}, "another client is served")
+    assert statuses.keys() <= {200, 201, 503, 0}, statuses
+    assert statuses[200] and statuses[201], statuses
+    counted = f"{statuses[503] + statuses[0]} given up; {used}"
+    fault = "values of 8 MiB in parts that are sent and read, quickly, slowly and not at all"
+    promise(PROMISE, on=ON, fault=fault, times=4 * clients, counted=counted)
 
 
 def test_grpc_messages_and_answers_that_are_not_read(target: Target, promise: Promise, effort: Effort) -> None:

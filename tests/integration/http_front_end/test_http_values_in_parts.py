@@ -13,6 +13,7 @@ from pannier_sidecar.large_values.layout import Keys
 from pannier_sidecar.large_values.part_store import PartStore, Sizes
 from pannier_sidecar.serving import Budget
 from pannier_sidecar.state.errors import StoreRefusedError
+from pannier_sidecar.state.items_in_flight import ItemsInFlight
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store, StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
@@ -236,6 +237,20 @@ async def test_senders_that_hold_too_much_are_given_up(store: SlowStore) -> None
             wire.abort()
         await until(lambda: not here.connections, "the end of all connections")
         await nothing_is_left(store)
+
+
+async def test_parts_wait_for_room_among_other_requests(here: Serving, store: SlowStore) -> None:
+    assert here.api is not None
+    here.api.service.in_flight = in_flight = ItemsInFlight(1000, 1000, patience=0.05)
+    share = await in_flight.share(900, 0)
+    wire = await here.connect()
+    answer = await wire.ask(put())
+    assert (answer.status, json.loads(answer.body)["errorCode"]) == (503, "ERR_OVERLOADED")
+    await nothing_is_left(store)
+    share.end()
+    wire = await here.connect()
+    assert (await wire.ask(put())).status == 201
+    assert not in_flight.is_crowded and (await in_flight.share(1000, 0)).items == 1000
 
 
 async def _is_answered(wire: Wire) -> bool:

@@ -33,8 +33,9 @@ from .ranges import UnsatisfiableError, wanted_range
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from ..state.items_in_flight import ItemsInFlight, Share
     from ..state.service import StateService
-    from .messages import Call
+    from .messages import Call, Incoming
 
 _BYTES: Final = b"application/octet-stream"
 _ACCEPTS_RANGES: Final = (b"accept-ranges", b"bytes")
@@ -63,7 +64,11 @@ class ValueCalls:
                 f"state store {served.name} takes no value that is larger than --max-body-size; send less, or set "
                 'largeValues: "true" in its component',
             )
-        await self._service.one_key("set", served, key, parts.write(write, call.incoming))
+        body = _BodyInTurn(call.incoming, self._service.in_flight)
+        try:
+            await self._service.one_key("set", served, key, parts.write(write, body))
+        finally:
+            body.end_turn()
         return self._saved
 
     async def get(self, call: Call, store: str | None, key: str) -> Answer:
@@ -140,6 +145,31 @@ def _at_once(call: Call | None, found: StoredValue | None, content_type: bytes) 
     answer.status, answer.headers = plan.status, (*answer.headers, *plan.headers)
     answer.body, answer.content_type = answer.body[plan.start : plan.stop], content_type
     return answer
+
+
+class _BodyInTurn:
+    """A body whose parts wait for room among other large requests before they are written, because a part is copied on
+    its way to the store. A client that is slow to send a part holds no room.
+    """
+
+    def __init__(self, body: Incoming, in_flight: ItemsInFlight):
+        self.size = body.size
+        self._body = body
+        self._in_flight = in_flight
+        self._share: Share | None = None
+
+    async def read(self, size: int) -> bytes:
+        """Return the next part. Raises OverloadedError if there is no room for long."""
+        self.end_turn()
+        part = await self._body.read(size)
+        self._share = await self._in_flight.share(1, len(part))
+        return part
+
+    def end_turn(self) -> None:
+        """Give back the room of the part before."""
+        if self._share is not None:
+            self._share.end()
+            self._share = None
 
 
 class _Parts:

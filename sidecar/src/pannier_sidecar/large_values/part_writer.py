@@ -81,9 +81,10 @@ class PartWriter:
         OutcomeUnknownError.
         """
         self._check_size(body.size or 0)
-        first = await body.read(self._part_size)
-        second = await body.read(self._part_size) if len(first) == self._part_size else b""
-        if not second:
+        first, second = await body.read(self._part_size), b""
+        if body.size is None and len(first) == self._part_size:
+            second = await body.read(self._part_size)
+        if not second and (body.size or 0) <= self._part_size:
             await self._store.set(replace(write, value=as_stored(first)))
             return
         await self._check_precondition(write)
@@ -92,7 +93,8 @@ class PartWriter:
         try:
             await parts.begin()
             await parts.add(first)
-            await parts.add(second)
+            if second:
+                await parts.add(second)
             first = second = b""
             while part := await body.read(self._part_size):
                 self._check_size(parts.size + len(part))
