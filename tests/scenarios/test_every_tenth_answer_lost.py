@@ -7,15 +7,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 
 import pytest
 import uvloop
 from scenarios.http_client import HttpClient, path
-from scenarios.test_no_increment_is_lost import Connection
 from scenarios.worlds import World, served
 from servers.forgetful_proxy import EVERY, ForgetfulProxy
+from servers.repeating_caller import RepeatingCaller
 
 from pannier_sidecar.state.store import Feature
 
@@ -54,53 +54,12 @@ def _is_open(http: HttpClient) -> bool:
     return http.call("GET", path(STORE, "k")).status == 204
 
 
-class Caller:
-    """Sends requests until they are answered, each time through the next proxy."""
-
-    def __init__(self, proxies: list[ForgetfulProxy], first: int):
-        self._proxies = proxies
-        self._next = first
-        self._connection: Connection | None = None
-        self.repeated = 0
-
-    async def change(self, name: str, once: str, **fields: object) -> int:
-        """Carry out a change; return its result."""
-        body = json.dumps(fields).encode()
-        head = f"POST /v1.0-alpha1/state/{STORE}/{name} HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {once}\r\n"
-        request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        while True:
-            try:
-                status, _, answer = await (await self._connected()).ask(request)
-            except (OSError, EOFError):
-                await self.close()
-            else:
-                if status == 200:
-                    [result] = json.loads(answer).values()
-                    return int(result)
-                assert status in (500, 503), answer  # the outcome is unknown, or too many wait
-                await asyncio.sleep(0.05)
-            self.repeated += 1
-
-    async def _connected(self) -> Connection:
-        if self._connection is None:
-            proxy = self._proxies[self._next % len(self._proxies)]
-            self._next += 1
-            self._connection = Connection(*await asyncio.open_connection("127.0.0.1", proxy.port))
-        return self._connection
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with suppress(OSError):  # it was reset
-                await connection.close()
-
-
 def test_no_change_is_lost_or_made_twice(here: World, ports: list[int], key: str, pytestconfig: pytest.Config) -> None:
     wanted = pytestconfig.getoption("--changes") or here.database.increments // 5
     each = max(2, wanted // CALLERS)
     total = each * CALLERS
 
-    async def call(caller: Caller, name: int) -> list[int]:
+    async def call(caller: RepeatingCaller, name: int) -> list[int]:
         numbers = []
         for turn in range(each):
             number = name * each + turn
@@ -113,7 +72,8 @@ def test_no_change_is_lost_or_made_twice(here: World, ports: list[int], key: str
     async def run() -> tuple[list[int], int, int]:
         async with AsyncExitStack() as stack:
             proxies = [await stack.enter_async_context(ForgetfulProxy(port)) for port in ports]
-            callers = [Caller(proxies, number) for number in range(CALLERS)]
+            addresses = [proxy.port for proxy in proxies]
+            callers = [RepeatingCaller(addresses, number) for number in range(CALLERS)]
             numbers = await asyncio.gather(*(call(caller, name) for name, caller in enumerate(callers)))
             lost, repeated = sum(proxy.lost for proxy in proxies), sum(caller.repeated for caller in callers)
             return sum(numbers, []), lost, repeated
