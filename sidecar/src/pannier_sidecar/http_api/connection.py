@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from .encoding import refusal
 from .limits import BUFFERED, QUEUED
-from .messages import Answer, Call, StreamedAnswer, StreamedCall
+from .messages import Answer, Call, EndlessAnswer, StreamedAnswer, StreamedCall
 from .streaming import StreamingConnection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from .endless import EndlessBody
     from .listener import HttpListener
 
 COPIED: Final = 64 * 1024
@@ -32,6 +33,7 @@ class HttpConnection(StreamingConnection):
 
     __slots__ = (
         "_answering",
+        "_endless",
         "_fast_body",
         "_has_eof",
         "_is_begun",
@@ -55,6 +57,8 @@ class HttpConnection(StreamingConnection):
         self._more: asyncio.Future[None] | None = None
         """Wakes the task that answers, while it waits for a request."""
         self._has_eof = False
+        self._endless: EndlessBody | None = None
+        """The body of an answer without an end that is being sent."""
 
     # --- called by the transport ----------------------------------------------------------------------------------
 
@@ -71,6 +75,8 @@ class HttpConnection(StreamingConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         listener = self._listener
+        if self._endless is not None:
+            self._endless.drop()
         self._give_up_stream(400, "the connection ended before the body did")
         self._drop_waiting()
         listener.budget.held -= self._held + self._unread
@@ -84,8 +90,13 @@ class HttpConnection(StreamingConnection):
         listener.lost(self)
 
     def eof_received(self) -> bool:
-        """Keep a half-closed connection until its requests are answered: `nc -N` and others close their side early."""
+        """Keep a half-closed connection until its requests are answered: `nc -N` and others close their side early. An
+        answer without an end is ended, because nothing else shows that the client has gone.
+        """
         self._has_eof = True
+        if self._endless is not None:
+            self._endless.drop()
+            return False
         self._give_up_stream(400, "the body ended too early")
         return self._is_busy
 
@@ -115,7 +126,10 @@ class HttpConnection(StreamingConnection):
             or self._is_lingering  # the last answer was given: what the client sends now is not carried out
             or len(data) > self._max_part
         ):
-            super().data_received(data)
+            if self._endless is None:
+                super().data_received(data)
+            else:
+                self._endless.discard(len(data))
             return
         self._is_begun = True  # until `finish`, which may come before `begin` returns
         size = fast_path.begin(data, self)
@@ -229,6 +243,9 @@ class HttpConnection(StreamingConnection):
                     if not transport.is_closing():
                         self._end(item, DEFECT)
                     raise
+                if isinstance(answer, EndlessAnswer) and isinstance(item, Call):
+                    await self._send_endless(item, answer)
+                    continue
                 if transport.is_closing():
                     break
                 if isinstance(answer, StreamedAnswer):
@@ -291,6 +308,41 @@ class HttpConnection(StreamingConnection):
                 await self._send_each(parts)
         if is_last and not transport.is_closing():
             self._end_connection()
+
+    async def _send_endless(self, call: Call, answer: EndlessAnswer) -> None:
+        """Send an answer without an end, and nothing after it: what the client sends from now on is not carried out
+        (RFC 9112, 9.6).
+        """
+        from .endless import EndlessBody  # most sidecars send none
+
+        transport, listener = self._transport, self._listener
+        self._count(-len(call.body))
+        self._drop_waiting()
+        self._drop_unfinished(400, "the answer before has no end")
+        if transport.is_closing() or self._has_eof:
+            await answer.parts.aclose()
+            transport.close()
+            return
+        self.read_on()  # otherwise the client's end would not be seen
+        framing = b"transfer-encoding: chunked\r\n" if call.keep_alive else b""  # HTTP/1.0 does not know it
+        transport.write(b"%b%b%bconnection: close\r\n\r\n" % (answer.header_section(), listener.date, framing))
+        body = EndlessBody(answer.parts, transport, is_chunked=call.keep_alive, spare=self._max_part)
+        self._endless = body
+        if listener.is_draining:
+            self.drain()
+        try:
+            await body.send(lambda: self._drained)
+        finally:
+            self._endless = None
+        self._since = listener.now
+        self._end_connection()
+
+    def drain(self) -> None:
+        if self._endless is None:
+            super().drain()
+            return
+        self._endless.end()
+        self._loop.call_later(self._limits.lingering, self._transport.abort)  # if the client does not take the end
 
     def _end_connection(self) -> None:
         """Receive no more requests, and close the connection when the last answer is sent."""

@@ -105,7 +105,7 @@ class Parts(Protocol):
     async def __anext__(self) -> bytes: ...
 
     async def aclose(self) -> None:
-        """Make no more."""
+        """Make no more, and free what they are made of; perhaps none was made."""
 
 
 class StreamedAnswer(Answer, kw_only=True):
@@ -118,6 +118,21 @@ class StreamedAnswer(Answer, kw_only=True):
     def header_list(self) -> list[tuple[bytes, bytes]]:
         typed = () if self.content_type is None else ((b"content-type", self.content_type),)
         return [*typed, *self.headers, (b"content-length", b"%d" % self.size)]
+
+    def header_section(self) -> bytes:
+        return STATUS_LINES[self.status] + b"".join(b"%b: %b\r\n" % header for header in self.header_list())
+
+
+class EndlessAnswer(Answer, kw_only=True):
+    """An answer whose body goes on until one side ends it: the last one of its connection. Whoever gets it calls
+    `aclose` of its parts.
+    """
+
+    parts: Parts
+
+    def header_list(self) -> list[tuple[bytes, bytes]]:
+        typed = () if self.content_type is None else ((b"content-type", self.content_type),)
+        return [*typed, *self.headers]
 
     def header_section(self) -> bytes:
         return STATUS_LINES[self.status] + b"".join(b"%b: %b\r\n" % header for header in self.header_list())

@@ -205,6 +205,15 @@ class Receiver(asyncio.Protocol):
         self._queued = 0
         self._forget_unparsed()
 
+    def _drop_unfinished(self, status: int, message: str) -> None:
+        """Drop what has arrived of a request that is not complete; whoever reads its body already gets an error."""
+        self._in_message = self._in_header = False
+        self._give_up_stream(status, message)
+        self._count(-len(self._body) - self._header_held)
+        self._body, self._header_held = b"", 0
+        self._forget_unparsed()
+        self._url, self._headers = b"", {}
+
     def _parse(self, data: bytes | memoryview) -> None:
         self._chunk = data
         rest: bytes | memoryview = data
@@ -381,14 +390,9 @@ class Receiver(asyncio.Protocol):
         if self._is_lingering:
             return
         self._is_lingering = True
-        self._in_message = self._in_header = False
         self._is_torn = True
         is_called = self.incoming is not None  # then the call's own answer reports it
-        self._give_up_stream(status, message)
-        self._count(-len(self._body) - self._header_held)
-        self._body, self._header_held = b"", 0
-        self._forget_unparsed()
-        self._url, self._headers = b"", {}
+        self._drop_unfinished(status, message)
         self._since = self._listener.now
         if is_called:
             return
