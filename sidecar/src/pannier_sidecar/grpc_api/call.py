@@ -40,6 +40,8 @@ class Call(Struct):
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     """Fires at the call's deadline."""
+    taken: asyncio.Future[None] | None = None
+    """Of a streamed answer: its result lets the next messages be sent, because the client has taken those before."""
 
     def add(self, data: bytes) -> None:
         """Keep a part of the request."""

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from ..http2.headers import RequestHeaders
     from .fast_path import FastCall, FastMethod, Rest
     from .listener import GrpcListener
+    from .method import Messages
 
 DEFECT: Final = "a defect of the sidecar; its log tells more"
 BEGUN_OF_READ: Final = 64
 """Maximum number of calls that are begun for one read. Further ones have tasks, so that other connections get their
 turn, and the limit of streams holds even if the store answers at once.
 """
+TOGETHER: Final = 16 * 1024
+"""Bytes of a streamed answer that may be sent in one write."""
 FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
 
@@ -119,6 +122,8 @@ class Calls(LimitedCalls):
         call.queued -= size
         self._listener.budget.held -= size
         call.since = self._progressed = self._listener.now
+        if call.taken is not None and not call.queued and not call.taken.done():
+            call.taken.set_result(None)
 
     def stream_closed(self, stream_id: int) -> None:
         """End the work that is still done for a call."""
@@ -161,7 +166,8 @@ class Calls(LimitedCalls):
             if call.method.is_streaming:
                 self._count(call, len(call.received) - before)
             self._latest = call
-            call.task = self._loop.create_task(self._answer(call, *message), name="call")
+            answer = self._answer if call.method.stream is None else self._stream
+            call.task = self._loop.create_task(answer(call, *message), name="call")
         elif call.is_whole and call.method.is_streaming:
             self._send(call, b"", OK_TRAILERS)
 
@@ -282,6 +288,40 @@ class Calls(LimitedCalls):
             if answer != last:
                 self._send(call, framed(answer))
             last = answer
+
+    async def _stream(self, call: Call, message: bytes, is_compressed: bool) -> None:
+        """Answer with many messages: each is asked for when the client has taken those before it."""
+        if call is self._latest:
+            self._latest = None
+        assert call.method.stream is not None
+        try:
+            if is_compressed:
+                message = await self._unpacked(call, message)
+            messages = await call.method.stream(message, call.headers)
+            try:
+                await self._send_all(call, messages)
+            finally:
+                await messages.aclose()
+        except StatusError as failure:
+            self._fail(call, failure)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._fail(call, StatusError(Code.INTERNAL, DEFECT))
+            raise
+
+    async def _send_all(self, call: Call, messages: Messages) -> None:
+        together = 0
+        async for message in messages:
+            self._send(call, framed(message))
+            together += len(message)
+            if call.queued:
+                call.taken = self._loop.create_future()
+                await call.taken
+            elif together > TOGETHER:
+                together = 0
+                await asyncio.sleep(0)  # they are written, and other calls get their turn
+        self._send(call, b"", OK_TRAILERS)
 
     def _send(self, call: Call, data: bytes, trailers: Prepared | None = None) -> None:
         headers = None if call.has_begun else RESPONSE_HEADERS

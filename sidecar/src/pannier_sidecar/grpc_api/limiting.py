@@ -110,7 +110,9 @@ class LimitedCalls:
     def stop(self) -> None:
         """End the calls that would never end by themselves, so that the connection can drain."""
         for call in list(self._open.values()):
-            if call.method.poll_interval is not None or (call.method.is_streaming and call.task is None):
+            method = call.method
+            is_endless = method.poll_interval is not None or method.stream is not None
+            if is_endless or (method.is_streaming and call.task is None):
                 self._fail(call, StatusError(Code.UNAVAILABLE, "the sidecar is stopping"))
 
     @property

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .fast_path import Count, FastMethod
     from .long_messages import LongMessages
 
-    Answer = Callable[[bytes, Headers], Awaitable[bytes]]
+    Answer = Callable[[bytes, Headers], Awaitable[Any]]
     Handler = Callable[..., Awaitable[Struct]]
     """Takes the message, and perhaps `headers`."""
 
@@ -53,7 +53,7 @@ class Services:
         self._services = frozenset(services)
         self._token = token.encode() if token else None
         self._error_mapper = error_mapper
-        self._made = {path: (method.answer, method.fast) for path, method in self._methods.items()}
+        self._made = {path: replace(method) for path, method in self._methods.items()}
         """What each method is declared with, before anything is wrapped or refused."""
 
     def find(self, path: bytes, headers: Headers) -> Method:
@@ -83,17 +83,19 @@ class Services:
 
             denied = denied_methods(lists)
         for path, method in self._methods.items():
+            name, made = path.decode(), self._made[path]
+            refusing = self._refusing(denied[name]) if name in denied else None
+            if made.stream is not None:
+                method.stream = wrapper(name, refusing or made.stream)
             if not method.is_unary:
                 continue
-            name, (answer, fast) = path.decode(), self._made[path]
-            if name in denied:
-                answer, fast = self._refusing(denied[name]), None
+            fast = None if refusing else made.fast
             if fast is not None:
                 fast = None if counter is None else replace(fast, count=counter(name))
-            method.answer, method.fast = wrapper(name, answer), fast
+            method.answer, method.fast = wrapper(name, refusing or made.answer), fast
 
     def _refusing(self, api: Api) -> Answer:
-        async def refuse(message: bytes, headers: Headers) -> bytes:
+        async def refuse(message: bytes, headers: Headers) -> Any:
             raise self._error_mapper(ApiNotAllowedError(api.name, api.version, "gRPC"))
 
         return refuse
