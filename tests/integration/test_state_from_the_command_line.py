@@ -116,10 +116,10 @@ def test_every_page_of_keys_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 def test_wrong_words_are_refused_in_one_line(run: Run) -> None:
     for words, line in (
-        ((), "write pannier state get, save, delete, list, increment, append, get-and-set, touch or exists"),
+        ((), "write pannier state get, save, delete, list, increment, append, get-and-set, touch, exists or watch"),
         (
             ("fetch", "k"),
-            "write pannier state get, save, delete, list, increment, append, get-and-set, touch or exists",
+            "write pannier state get, save, delete, list, increment, append, get-and-set, touch, exists or watch",
         ),
         (("get",), "write pannier state get KEY"),
         (("list", "a", "b"), "write pannier state list [PREFIX]"),

@@ -41,6 +41,13 @@ NOT_NEEDED = {
     ),
     *("pannier_sidecar.secret_stores", "pannier_sidecar.state.queries", "pannier_sidecar.state.querying"),
     *("pannier_sidecar.state.delegating_store", "pannier_sidecar.state.resiliency"),
+    *(
+        "pannier_sidecar.state.watching",
+        "pannier_sidecar.state.watch_events",
+        "pannier_sidecar.observing.watch_metrics",
+    ),
+    *("pannier_sidecar.http_api.watch_calls", "pannier_sidecar.http_api.endless"),
+    "pannier_sidecar.grpc_api.watch_calls",
     *("pannier_crds.credential_providers", "pannier_sidecar.stores.redis.provided", "redis"),
     *("pannier_sidecar.loading.configuration_files", "pannier_crds.configuration"),
     *("pannier_crds.api_lists", "pannier_sidecar.http_api.operations", "pannier_sidecar.grpc_api.denied_methods"),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.loading.plans import Plan
     from pannier_sidecar.settings import LimitSettings, Settings
     from pannier_sidecar.state.directory import Directory
+    from pannier_sidecar.state.watching import Watching
 
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Sidecar:
             budget,
         )
         self._service.record_failure = self.supervisor.record_failure
+        self._service.prepare_watching = partial(self._prepare_watching, budget.connections)
         self.supervisor.is_short = self._service.is_short
         self.supervisor.on_change = self._take_over
         self._is_wrong = False
@@ -239,6 +241,12 @@ class Sidecar:
         await asyncio.sleep(self._settings.stop.graceful)
         self._former_tracers.remove(before)
         _close_aside(before)
+
+    def _prepare_watching(self, connections: int, watching: Watching) -> None:
+        """Have watches counted, and leave half of the connections to other calls."""
+        if self._metrics is not None:
+            watching.observer = self._metrics.of_watches()
+        watching.maximum = min(watching.maximum, connections // 2)
 
     def _take_over(self, directory: Directory) -> None:
         self._service.serve(directory)

@@ -131,7 +131,7 @@ async def test_a_client_that_goes_away_frees_it_at_once() -> None:
                 await chunk_of(wire)
                 leave(wire)
                 await until(lambda: source.is_closed, f"free: {what}")  # noqa: B023
-                await until(lambda: not here.listener.open, f"closed: {what}")  # noqa: B023
+                await until(lambda: not here.listener.open, f"closed: {what}")
 
 
 async def test_a_client_that_leaves_while_it_is_being_opened_frees_it_too() -> None:

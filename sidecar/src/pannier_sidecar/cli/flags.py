@@ -307,4 +307,8 @@ MAX_LENGTH: Final = Flag(
 ONCE: Final = Flag(
     "idempotency-key", setting="once", help="repeat a command with the same key, and it is done once", placeholder="KEY"
 )
-STATE: Final = (*SIDECAR, ETAG, TTL, VALUE_FORMAT, *INCREMENT, MAX_LENGTH, ONCE)
+WATCH: Final = (
+    Flag("values", read.boolean, "values", "print the values too"),
+    Flag("since", setting="since", help="go on after the event with this id", placeholder="ID"),
+)
+STATE: Final = (*SIDECAR, ETAG, TTL, VALUE_FORMAT, *INCREMENT, MAX_LENGTH, ONCE, *WATCH)

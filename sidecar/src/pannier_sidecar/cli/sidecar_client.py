@@ -1,9 +1,10 @@
-"""One request to a sidecar on this machine, for the verbs that use its API."""
+"""Requests to a sidecar on this machine, for the verbs that use its API."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +20,11 @@ _TIMEOUT_S: Final = 120.0
 
 class CallFailedError(Exception):
     """The sidecar has not done what was asked; the text is one line for the user."""
+
+    def __init__(self, message: str, status: int = 0):
+        """`status` is that of the answer; 0: there was none."""
+        super().__init__(message)
+        self.status = status
 
 
 class Reply(Struct, frozen=True):
@@ -50,31 +56,54 @@ class SidecarClient:
 
         A header without a value is left out.
         """
-        target = f"{path}?{urlencode(query)}" if query else path
+        with self._connection(method, _TIMEOUT_S) as connection:
+            connection.request(method, _target(path, query), body, self._sent(headers))
+            answer = connection.getresponse()
+            reply = Reply(answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()})
+        if not 200 <= reply.status < 300:
+            raise CallFailedError(_why(reply), reply.status)
+        return reply
+
+    def lines(
+        self, path: str, query: Mapping[str, str], silence_s: float, headers: Mapping[str, str]
+    ) -> Iterator[bytes]:
+        """Get a path, and yield each line of the answer as it comes. Raises CallFailedError as `call`, and if nothing
+        comes for `silence_s` seconds.
+        """
+        with self._connection("GET", silence_s) as connection:
+            connection.request("GET", _target(path, query), None, self._sent(headers))
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise CallFailedError(_why(Reply(answer.status, answer.read(), {})), answer.status)
+            while line := answer.readline():
+                yield line
+
+    def _sent(self, headers: Mapping[str, str]) -> dict[str, str]:
         sent = {name: _latin(name, value) for name, value in headers.items() if value}
         if self._token:
             sent["dapr-api-token"] = _latin("dapr-api-token", self._token)
-        reply = self._exchange(method, target, body, sent)
-        if not 200 <= reply.status < 300:
-            raise CallFailedError(_why(reply))
-        return reply
+        return sent
 
-    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
+    @contextmanager
+    def _connection(self, method: str, timeout: float) -> Iterator[HTTPConnection]:
+        """Connect; what goes wrong later is a lost answer."""
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=timeout)
         try:
             try:
                 connection.connect()
             except OSError:
                 advice = "start one with 'pannier run', or pass its --http-port"
                 raise CallFailedError(f"no sidecar answers at 127.0.0.1:{self._port}; {advice}") from None
-            connection.request(method, target, body, dict(headers))
-            answer = connection.getresponse()
-            return Reply(answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()})
+            yield connection
         except (OSError, HTTPException):
             done = "" if method == "GET" else "; it may have been done: look before you repeat it"
             raise CallFailedError(f"the answer of the sidecar at 127.0.0.1:{self._port} was lost{done}") from None
         finally:
             connection.close()
+
+
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def path_of(root: str, *parts: str | None) -> str:

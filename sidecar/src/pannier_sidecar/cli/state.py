@@ -182,6 +182,18 @@ def _exists(order: Order) -> int:
     return 0 if is_there else 1
 
 
+def _watch(order: Order) -> int:
+    from pannier_sidecar.cli.watch import Watch, line_of
+
+    given = order.given
+    path = path_of(_OWN, order.store, "watch")
+    prefix = order.words[0] if order.words else ""
+    watch = Watch(order.client, path, prefix, given.get("since", ""), values=given.get("values", False))
+    for event in watch:
+        print(line_of(event, as_json=given.get("output") == "json"), flush=True)
+    return 0
+
+
 def _changed(order: Order, name: str, fields: Mapping[str, Any], values: bytes = b"") -> dict[str, Any]:
     found: dict[str, Any] = json.loads(_post(order, name, fields, values))
     return found
@@ -229,4 +241,5 @@ ACTIONS: Final = {
     "get-and-set": Action("KEY VALUE", _get_and_set, (flags.ETAG, flags.TTL, flags.ONCE)),
     "touch": Action("KEY", _touch, (flags.ETAG, flags.TTL, flags.ONCE)),
     "exists": Action("KEY", _exists),
+    "watch": Action("[PREFIX]", _watch, (flags.VALUE_FORMAT, *flags.WATCH)),
 }

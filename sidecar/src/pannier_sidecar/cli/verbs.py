@@ -148,7 +148,7 @@ Exits with 0 when all have ended, with 1 if one does not run.
     ),
     Verb(
         "state",
-        "state get|save|delete|list|increment|append|get-and-set|touch|exists [FLAGS] KEY [VALUE ...]",
+        "state get|save|delete|list|increment|append|get-and-set|touch|exists|watch [FLAGS] KEY [VALUE ...]",
         "read and change state through a running sidecar",
         _state,
         """\
@@ -163,6 +163,8 @@ Exits with 0 when all have ended, with 1 if one does not run.
   get-and-set KEY VALUE             replace a value, and print the one before
   touch KEY --ttl SECONDS           change only when a value expires
   exists KEY                        print true or false; exits with 1 for false
+  watch [PREFIX] [--values] [--since ID] [--output json]
+                                    print the keys, and then each change, until it is interrupted
 
 --store NAME chooses the store, --http-port PORT the sidecar on this machine; without it DAPR_HTTP_PORT does, or 3500.
 The token is read from DAPR_API_TOKEN. --etag makes a change depend on the ETag that a get has shown, --ttl says when a
@@ -171,7 +173,7 @@ below zero is written after --: pannier state save -- balance -5.
 Exits with 0 when it is done, with 1 if the key is not there, or if the sidecar refuses or does not answer.
 """,
         flags.STATE,
-        arguments=("get", "save", "delete", "list", "increment", "append", "get-and-set", "touch", "exists"),
+        arguments=("get", "save", "delete", "list", "increment", "append", "get-and-set", "touch", "exists", "watch"),
     ),
     Verb(
         "check",

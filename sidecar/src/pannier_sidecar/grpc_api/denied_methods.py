@@ -27,7 +27,7 @@ _OF_DAPR: Final = {
     "Shutdown": Api("shutdown"),
 }
 _OF_PANNIER: Final = {
-    **dict.fromkeys(("ListKeys", "DeleteBulk", "DeleteKeys"), _ADDED_TO_STATE),
+    **dict.fromkeys(("ListKeys", "DeleteBulk", "DeleteKeys", "Watch"), _ADDED_TO_STATE),
     **dict.fromkeys(("Increment", "Append", "GetAndSet", "Touch", "Exists", "Batch"), _ADDED_TO_STATE),
     "DeleteActorState": Api("actors", "v1alpha1", is_addition=True),
 }

@@ -569,6 +569,29 @@ class ExistsResponse(Struct, gc=False):
     etag: Annotated[str, 2] = ""
 
 
+class WatchRequest(Struct, gc=False):
+    """Of pannier.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    prefix: Annotated[str, 2] = ""
+    since: Annotated[str, 3] = ""
+    values: Annotated[bool, 4] = False
+
+
+class WatchEvent(Struct, gc=False):
+    """Of pannier.v1."""
+
+    kind: Annotated[int, 1] = 0
+    id: Annotated[str, 2] = ""
+    key: Annotated[str, 3] = ""
+    etag: Annotated[str, 4] = ""
+    data: Annotated[bytes | None, 5] = None
+    metadata: Annotated[dict[str, str], 6] = {}
+    error: Annotated[str, 7] = ""
+    reason: Annotated[str, 8] = ""
+    late_ms: Annotated[Int64, 9] = Int64(0)
+
+
 class SayHelloRequest(Struct, gc=False):
     """Of spec.proto.runtime.v1."""
 

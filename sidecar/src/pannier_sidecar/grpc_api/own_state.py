@@ -1,10 +1,10 @@
-"""`pannier.v1.State`: what Dapr's service does not have. Lists of keys, deletes with an outcome for each item, and the
-deletion of an actor's state.
+"""`pannier.v1.State`: what Dapr's service does not have. Lists of keys, deletes with an outcome for each item, the
+deletion of an actor's state, and watches.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..state.errors import MalformedRequestError, OperationFailedError
@@ -19,7 +19,7 @@ from ..state.requests import (
 from . import messages
 from .encoding import Encoding, expiry
 from .long_messages import LongMessages
-from .services import unary
+from .services import server_streaming, unary
 from .status import failure, failure_in_daprs_words
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..state.requests import WriteItem
     from ..state.service import StateService
     from .change_calls import ChangeCalls
-    from .method import Method
+    from .method import Messages, Method
     from .services import Handler
     from .status import StatusError
 
@@ -82,6 +82,14 @@ class OwnMethods:
         store = request.store_name or self._unnamed
         outcomes = await self._service.batches.run(Batch(store, items, request.metadata, request.return_etags))
         return messages.BatchResponse(await pace.each(_batch_result, outcomes))
+
+    async def watch(
+        self, error_mapper: Callable[[StateError], StatusError], request: messages.WatchRequest
+    ) -> Messages:
+        from .watch_calls import watch  # most sidecars are never asked one
+
+        store = request.store_name or self._unnamed
+        return await watch(self._service, store, request, error_mapper)
 
     async def list_keys(self, request: messages.ListKeysRequest) -> Struct:
         wanted = KeysRequest(
@@ -181,7 +189,11 @@ def methods(service: StateService, on_error: Callable[[StateError], None], *, is
         "Batch": (messages.BatchRequest, own.batch),
         "Exists": (messages.GetStateRequest, own.exists),
     }
+    watch = partial(own.watch, error_mapper)
     return {
-        name: unary(request, handler, long, error_mapper=error_mapper, takes_headers=name in changes)
-        for name, (request, handler) in {**changes, **others}.items()
+        **{
+            name: unary(request, answer, long, error_mapper=error_mapper, takes_headers=name in changes)
+            for name, (request, answer) in {**changes, **others}.items()
+        },
+        "Watch": server_streaming(messages.WatchRequest, watch, error_mapper=error_mapper),
     }

@@ -5,7 +5,7 @@ statuses.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from ..protobuf import MalformedMessageError, decode, encode
 from ..state.errors import ApiNotAllowedError, StateError
 from .long_messages import SINGLE
 from .messages import GetBulkStateRequest
-from .method import Method
+from .method import Method, streamed
 from .status import Code, StatusError, failure, unauthenticated
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..http2.headers import Headers
     from .fast_path import Count, FastMethod
     from .long_messages import LongMessages
+    from .method import Messages
 
     Answer = Callable[[bytes, Headers], Awaitable[Any]]
     Handler = Callable[..., Awaitable[Struct]]
@@ -157,3 +158,22 @@ def unary(
             raise error_mapper(error) from error
 
     return Method(answer, fast=fast)
+
+
+def server_streaming(
+    request: type[Struct],
+    handler: Callable[[Any], Awaitable[Messages]],
+    *,
+    error_mapper: Callable[[StateError], StatusError] = failure,
+) -> Method:
+    """Return a method that decodes a `request` and answers with the messages of `handler`, or with its error."""
+
+    async def begin(message: bytes, headers: Headers) -> Messages:
+        try:
+            return await handler(decode(request, message))
+        except MalformedMessageError as error:
+            raise StatusError(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
+        except StateError as error:
+            raise error_mapper(error) from error
+
+    return streamed(begin)

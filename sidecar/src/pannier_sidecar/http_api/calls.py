@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .messages import Call
     from .profiles import Profile
     from .value_calls import ValueCalls
+    from .watch_calls import WatchCalls
 
     Handler = Callable[..., Awaitable[Answer]]
 
@@ -102,6 +103,7 @@ class HttpApi:
             Operation.GET_VALUE: self._get_value,
             Operation.PUT_VALUE: self._put_value,
             Operation.BATCH: self._sharing(self._batch, likely_items),
+            Operation.WATCH: self._watch,
             Operation.GET_ACTOR_STATE: self._get_actor_state,
             Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
             Operation.DELETE_ACTOR_STATE: self._key_calls.delete_actor_state,
@@ -354,6 +356,15 @@ class HttpApi:
         from .batch_calls import batch  # most sidecars are never asked one
 
         return await batch(self.service, self.decoding, call, store, share)
+
+    @cached_property
+    def _watch_calls(self) -> WatchCalls:
+        from .watch_calls import WatchCalls  # most sidecars are never asked one
+
+        return WatchCalls(self.service, self.profile, self.on_error)
+
+    async def _watch(self, call: Call, store: str | None) -> Answer:
+        return await self._watch_calls.watch(call, store)
 
     async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
         value = await self.service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))

@@ -178,7 +178,7 @@ def error_answer(error: StateError, profile: Profile) -> Answer:
         return _answer_in_daprs_words(error)
     details = UNSET if error.reason is None else _details(error)
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if error.retry_after is not None and error.http_status == 503:
+    if error.retry_after is not None and error.http_status in (429, 503):
         headers = retry_after(error)
     body = ErrorBody(error.code, str(error), details)
     return Answer(error.http_status, msgspec.json.encode(body), JSON, headers)
@@ -190,7 +190,7 @@ def _answer_in_daprs_words(error: StateError) -> Answer:
     message = error.message if error.dapr_message is None else error.dapr_message
     if isinstance(error, IllegalKeyError):  # Dapr wraps this error in another one, with the text that its log has
         message = _IN_DAPRS_LOG + message
-    headers = retry_after(error) if error.retry_after is not None and status == 503 else ()
+    headers = retry_after(error) if error.retry_after is not None and status in (429, 503) else ()
     details: list[dict[str, Any]] | UnsetType = UNSET
     if error.has_dapr_http_details and (error.reason is not None or error.advice):
         details = _details(error, error.dapr_reason, error.advice)

@@ -1,5 +1,6 @@
-"""The body of an answer without an end while it is sent: part by part, as the client takes them, until one of both sides
-ends it. Imported with the first such answer.
+"""The body of an answer without an end: sent part by part, as the client takes them, until one side ends it.
+
+Imported with the first such answer.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ NAMES: Final = {
     Operation.GET_VALUE: "GetValue",
     Operation.PUT_VALUE: "PutValue",
     Operation.BATCH: "Batch",
+    Operation.WATCH: "Watch",
     Operation.GET_ACTOR_STATE: "GetActorState",
     Operation.TRANSACT_ACTOR_STATE: "ExecuteActorStateTransaction",
     Operation.DELETE_ACTOR_STATE: "DeleteActorState",
@@ -49,7 +50,7 @@ NAMES: Final = {
 _CHANGES: Final = {Operation.INCREMENT, Operation.APPEND, Operation.GET_AND_SET, Operation.TOUCH, Operation.EXISTS}
 _DELETIONS: Final = {Operation.DELETE_KEYS, Operation.BULK_DELETE, Operation.DELETE_ACTOR_STATE}
 _VALUES: Final = {Operation.GET_VALUE, Operation.PUT_VALUE}
-_ADDITIONS: Final = frozenset({Operation.KEYS, Operation.BATCH, *_DELETIONS, *_CHANGES, *_VALUES})
+_ADDITIONS: Final = frozenset({Operation.KEYS, Operation.BATCH, Operation.WATCH, *_DELETIONS, *_CHANGES, *_VALUES})
 """Operations that Dapr does not have."""
 
 

@@ -37,6 +37,7 @@ class Operation(StrEnum):
     GET_VALUE = "get_value"
     PUT_VALUE = "put_value"
     BATCH = "batch"
+    WATCH = "watch"
     GET_ACTOR_STATE = "get_actor_state"
     TRANSACT_ACTOR_STATE = "transact_actor_state"
     DELETE_ACTOR_STATE = "delete_actor_state"
@@ -115,6 +116,7 @@ STATE = (
         Operation.PUT_VALUE,
         "Save the body as a value, while it arrives" + _OWN,
     ),
+    Path(("GET",), "/v1.0-alpha1/state/{store}/watch", Operation.WATCH, "Watch the app's keys" + _OWN),
 )
 DEFAULT_STORE = tuple(
     Path(

@@ -30,9 +30,8 @@ _END_OF_HEADER: Final = b"\r\n\r\n"
 
 
 class Receiver(asyncio.Protocol):
-    """The incoming half of a connection. `listener` is what all connections of its port share.
-
-    It has slots, because without them Python finds attributes more slowly in objects with more than 30.
+    """The incoming half of a connection. `listener` is what all connections of its port share. It has slots, because
+    without them Python finds attributes more slowly in objects with more than 30.
     """
 
     __slots__ = (
@@ -210,9 +209,8 @@ class Receiver(asyncio.Protocol):
         self._in_message = self._in_header = False
         self._give_up_stream(status, message)
         self._count(-len(self._body) - self._header_held)
-        self._body, self._header_held = b"", 0
+        self._body, self._header_held, self._url, self._headers = b"", 0, b"", {}
         self._forget_unparsed()
-        self._url, self._headers = b"", {}
 
     def _parse(self, data: bytes | memoryview) -> None:
         self._chunk = data
@@ -389,8 +387,7 @@ class Receiver(asyncio.Protocol):
         """Queue the refusal and close after it; what is still received is discarded."""
         if self._is_lingering:
             return
-        self._is_lingering = True
-        self._is_torn = True
+        self._is_lingering = self._is_torn = True
         is_called = self.incoming is not None  # then the call's own answer reports it
         self._drop_unfinished(status, message)
         self._since = self._listener.now

@@ -26,12 +26,15 @@ from .change_calls import (
 )
 from .docs_page import with_table
 from .encoding import BulkDeleteBody, DeletedBody, ErrorBody, ItemBody, KeysBody, QueryBody
-from .messages import Call, StreamedAnswer
+from .messages import Call, EndlessAnswer, StreamedAnswer
 from .paths import Path, paths_of
 from .sent import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from .calls import HttpApi
+    from .messages import Parts
     from .profiles import Profile
 
 
@@ -75,10 +78,18 @@ async def _answered(api: HttpApi, request: Request) -> Response:
     query = request.scope["query_string"]
     answer = await api.answer(Call(request.method.encode(), path, query, headers, await request.body()))
     response = Response(answer.body, answer.status)
-    if isinstance(answer, StreamedAnswer):
-        response = StreamingResponse(answer.parts, answer.status)
+    if isinstance(answer, StreamedAnswer | EndlessAnswer):
+        response = StreamingResponse(_all(answer.parts), answer.status)
     response.raw_headers = answer.header_list()
     return response
+
+
+async def _all(parts: Parts) -> AsyncIterator[bytes]:
+    try:
+        async for part in parts:
+            yield part
+    finally:
+        await parts.aclose()
 
 
 def _declare(app: FastAPI, path: Path, profile: Profile, endpoint: Any) -> None:
@@ -113,7 +124,7 @@ def _success(operation: str, profile: Profile) -> int:
 CHANGES = frozenset({"increment", "append", "get_and_set", "touch"})
 STATE_OPERATIONS = CHANGES | {
     *("get", "save", "delete", "bulk_get", "bulk_delete", "transact", "batch", "get_value", "put_value"),
-    *("keys", "delete_keys", "query", "exists"),
+    *("keys", "delete_keys", "query", "exists", "watch"),
 }
 IDEMPOTENT = CHANGES | {"save", "delete", "transact"}
 """The calls that take an Idempotency-Key."""
@@ -174,6 +185,11 @@ def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
         responses[413] = {"description": "The value is too large", "content": error}
     if operation == "get_and_set":
         responses[204] = {"description": "There was no value"}
+    if operation == "watch":
+        stream = {"text/event-stream": {"schema": {"type": "string"}}}
+        responses[200] = {"description": "Server-Sent Events, without an end", "content": stream}
+        responses[406] = {"description": "The accept header leaves out text/event-stream", "content": error}
+        responses[429] = {"description": "There are too many watches", "content": error}
     if operation == "query":
         responses[204] = {"description": "Nothing was found"}
     if operation in STATE_OPERATIONS or "actor" in operation:
@@ -206,7 +222,7 @@ def _request(path: Path) -> dict[str, Any]:
     names = [segment[1:-1] for segment in path.template.split("/") if segment.startswith("{")]
     parameters = [_parameter(name, "path", required=True) for name in names]
     operation = path.operation
-    if operation in STATE_OPERATIONS - {"keys", "delete_keys", "query"}:
+    if operation in STATE_OPERATIONS - {"keys", "delete_keys", "query", "watch"}:
         parameters.append(_parameter("consistency", "query", enum=["strong", "eventual"]))
     if operation in WRITES:
         parameters.append(_parameter("concurrency", "query", enum=["first-write", "last-write"]))
@@ -224,6 +240,10 @@ def _request(path: Path) -> dict[str, Any]:
         parameters.append(_parameter("Idempotency-Key", "header", maxLength=MAX_KEY))
     if operation == "batch":
         parameters.append(_parameter("returnEtags", "query", type="boolean"))
+    if operation == "watch":
+        parameters += [_parameter("prefix", "query"), _parameter("since", "query")]
+        parameters.append(_parameter("values", "query", type="boolean"))
+        parameters.append(_parameter("Last-Event-ID", "header"))
     if operation == "exists":
         parameters.append(_parameter("key", "query", required=True))
     if operation in ("keys", "delete_keys", "delete_actor_state"):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.observing.exposition import Relabelling
     from pannier_sidecar.observing.path_labels import PathLabels
     from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics, StoreMetrics
+    from pannier_sidecar.observing.watch_metrics import WatchMetrics
 
 _OTHER_PATH: Final = "other"
 _KNOWN_PATHS: Final = frozenset(
@@ -93,6 +94,7 @@ class Metrics:
         self._openings: Counter[tuple[str, str, bool]] = Counter()
         self._errors: Counter[tuple[str, str]] = Counter()
         self._resiliency: ResiliencyMetrics | None = None
+        self._watches: WatchMetrics | None = None
         self._paths: dict[bytes, str] = {}
         self._started = time()
         self.count_loaded: Callable[[], int] = _none
@@ -185,6 +187,14 @@ class Metrics:
             self._resiliency = ResiliencyMetrics()
         return self._resiliency
 
+    def of_watches(self) -> WatchMetrics:
+        """Return what counts watches."""
+        if self._watches is None:
+            from pannier_sidecar.observing.watch_metrics import WatchMetrics  # most sidecars are never asked for one
+
+            self._watches = WatchMetrics()
+        return self._watches
+
     def know_stores(self, names: Iterable[str]) -> None:
         """Give each of these stores its own path in the labels; all other names share one."""
         self._paths = {name.encode(): f"/v1.0/state/{name}" for name in names}
@@ -199,6 +209,8 @@ class Metrics:
         self._write_components(page)
         if self._resiliency is not None:
             self._resiliency.write(page)
+        if self._watches is not None:
+            self._watches.write(page)
         self._write_process(page)
         return page.bytes()
 

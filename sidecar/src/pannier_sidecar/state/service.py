@@ -78,6 +78,8 @@ class StateService:
         self.observer = observer
         self.record_failure: Callable[[ServedStore], None] = _ignore_failure
         """Called after a call that could not reach its store, or was not answered."""
+        self.prepare_watching: Callable[[Watching], None] = _leave_as_it_is
+        """Called before the first watch."""
         self._largest_answer = limits.answer
         self._budget = budget or Unlimited()
         self.bytes_in_flight = BytesInFlight(limits.answer, self._budget)
@@ -104,7 +106,9 @@ class StateService:
         """The watches."""
         from .watching import Watching  # most sidecars are never asked for one
 
-        return Watching(self, self.bytes_in_flight, self._budget)
+        watching = Watching(self, self.bytes_in_flight, self._budget)
+        self.prepare_watching(watching)
+        return watching
 
     def serve(self, directory: Directory) -> None:
         """Serve other stores from now on."""
@@ -388,6 +392,10 @@ def failure_of(operation: str, served: ServedStore, key: str, error: StoreError)
 
 
 def _ignore_failure(_: ServedStore) -> None:
+    pass
+
+
+def _leave_as_it_is(_: Watching) -> None:
     pass
 
 

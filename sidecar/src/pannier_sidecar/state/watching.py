@@ -56,6 +56,8 @@ class Watching:
 
     def __init__(self, calls: Calls, bytes_in_flight: BytesInFlight, budget: Held):
         self.observer: WatchObserver = Unobserved()
+        self.maximum = MAX_WATCHES
+        """Maximum of watches at the same time."""
         self._calls = calls
         self._bytes_in_flight = bytes_in_flight
         self._held = HeldByWatches(budget)
@@ -75,8 +77,8 @@ class Watching:
         if not can_be_watched(served):
             raise WatchNotSupportedError(served.name)
         since = None if not request.since else read_event_id(request.since)
-        if len(self._watches) >= MAX_WATCHES:
-            raise TooManyWatchesError(MAX_WATCHES)
+        if len(self._watches) >= self.maximum:
+            raise TooManyWatchesError(self.maximum)
         hub = self._hub_of(served)
         watch = Watch(hub, request, self._held, self.observer, self._bytes_in_flight)
         self._join(hub, watch)
