@@ -20,7 +20,7 @@ TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/))
 SOURCES := client/pyproject.toml crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml pannier/pyproject.toml testing/pyproject.toml
 LINTED  := client crds sidecar operator testing tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/dapr-compatibility scripts/import-rules scripts/pannier_surface.py scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
-.PHONY: help run test test-unit test-in-parts hostile changes dapr-suite lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator dist constraints setup clean
+.PHONY: help run test test-unit test-in-parts hostile changes dapr-suite watch-check lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator dist constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ changes: $(STAMP) ## make 10,000 increments and appends of one key on every stor
 
 dapr-suite: $(STAMP) ## run Dapr's own integration tests of state against this sidecar (ARGS="--only secret"); the first time they are built
 	@cd tests && ../$(BIN)/python -m dapr_suite $(ARGS)
+
+watch-check: $(STAMP) ## make a million changes while databases and connections fail, and check that a watch misses none (ARGS="--store redis --changes 100000")
+	@scripts/debian-package redis-server command -v redis-server
+	@cd tests && ../$(BIN)/python -m watch_check $(ARGS)
 
 lint: $(STAMP) types ## check style, types, layers and words
 	@$(BIN)/ruff check --quiet $(wildcard $(LINTED))
