@@ -91,6 +91,31 @@ def loaded(folder: Path) -> set[str]:
         process.communicate()
 
 
+POLICIES = """\
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: patient, namespace: default, generation: 3}
+spec:
+  policies:
+    timeouts: {quick: 2s}
+    retries: {few: {policy: constant, duration: 10ms, maxRetries: 2}}
+    circuitBreakers: {rare: {maxRequests: 1, timeout: 5s, trip: consecutiveFailures >= 500}}
+  targets:
+    components:
+      orders: {outbound: {timeout: quick, retry: few, circuitBreaker: rare}}
+"""
+
+
+def test_policies_that_the_operator_delivers_are_read_without_pyyaml(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        settings = {"redisHost": f"127.0.0.1:{taken.getsockname()[1]}", "dialTimeout": "1s"}
+        deliver(tmp_path, "orders", "state.redis", settings, policies=[POLICIES])
+        modules = loaded(tmp_path)
+    assert "pannier_crds.resiliency_policies" in modules
+    assert sorted(modules & {"yaml", "json", "pannier_crds.yaml_nodes"}) == []
+
+
 def test_a_sidecar_whose_redis_is_down_loads_nothing_that_it_does_not_need(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there

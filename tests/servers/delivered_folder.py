@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -10,11 +11,15 @@ from servers.component_files import component
 from servers.database import Settings
 
 from pannier_operator.delivery.plan import secret_for
+from pannier_operator.objects.namespace_resiliencies import NamespaceResiliencies
 
 
-def deliver(folder: Path, name: str, kind: str, settings: Settings, *, app_id: str = "shop") -> None:
-    """Write one component into an empty folder."""
+def deliver(
+    folder: Path, name: str, kind: str, settings: Settings, *, app_id: str = "shop", policies: Sequence[str] = ()
+) -> None:
+    """Write one component into an empty folder, and Resiliency objects."""
     manifest = yaml.safe_load(component(name, kind, settings))
-    secret = secret_for(app_id, "default", [manifest], {})
+    resiliencies = NamespaceResiliencies(list(map(yaml.safe_load, policies)))
+    secret = secret_for(app_id, "default", [manifest], {}, resiliencies)
     for file, content in secret.manifest["data"].items():
         (folder / file).write_bytes(base64.b64decode(content))

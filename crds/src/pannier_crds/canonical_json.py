@@ -1,4 +1,4 @@
-"""The form of JSON in which the operator delivers components: each content has one text.
+"""The form of JSON in which the operator delivers components and policies: each content has one text.
 
 So a reader who finds exactly this text knows the line of each field, and that no name is written twice, from the
 content alone, without a YAML parser. Any other text is read as YAML. The text is YAML too, with the same meaning,
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 _MAX_KEY_CHARS: Final = 256
 """YAML's limit for a key is 1,024 characters with its quotes and escapes."""
+_MAX_INTEGER: Final = 2**53
+"""Beyond it, programs round integers differently."""
 _ESCAPED: Final = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
 """Characters that JSON leaves as they are, and that YAML forbids or takes for the end of a line."""
 
 
 def write(manifest: Mapping[str, object], quote: Quote) -> str:
-    """Return the text of a manifest. Raises ValueError for a value that YAML may read differently, such as a number."""
+    """Return the text of a manifest. Raises ValueError for a value that YAML may read differently, such as 1e3."""
     return _Writer(quote).text_of(manifest)
 
 
@@ -93,9 +95,12 @@ class _Writer:
         if isinstance(content, str):
             node.content = content
             return self._text(content)
-        if isinstance(content, bool):
+        if isinstance(content, bool) or content is None:
             node.content = content
-            return "true" if content else "false"
+            return "null" if content is None else "true" if content else "false"
+        if isinstance(content, int) and abs(content) <= _MAX_INTEGER:
+            node.content = content
+            return str(content)
         if content == [] or content == {}:
             node.content = [] if isinstance(content, list) else {}
             return "[]" if isinstance(content, list) else "{}"

@@ -121,14 +121,15 @@ COMPONENT = Component("a", "state.redis", metadata=(MetadataItem("redisHost", "h
         lambda text: text + "\n",
         lambda text: text.removesuffix("\n"),
         lambda text: text.replace('"h"', '"\\u0068"'),
-        lambda text: text.replace('"h"', "1"),
+        lambda text: text.replace('"h"', "01"),
+        lambda text: text.replace('"h"', str(2**53 + 1)),
         lambda text: text.replace('"h"', "1e3"),
         lambda text: text.replace('"h"', '{\n     "<<": {\n      "a": "b"\n     }\n    }'),
         lambda text: text.replace('"kind": "Component",', '"kind": "Component",\n "kind": "Component",'),
         lambda text: text.replace("h", "\x7f"),
         lambda text: text.replace('"h"', "[" * 3000),
         lambda text: text.replace('"h"', f'"{"x" * 2**20}"'),
-        lambda text: text.replace('"h"', "null"),
+        lambda text: text.replace('"h"', "~"),
         lambda text: "[]\n",
         lambda text: "{",
         lambda text: "",
@@ -141,7 +142,25 @@ def test_a_text_in_another_form_is_left_to_the_reader_of_yaml(changed) -> None:
     assert delivered_documents(text.encode().replace(b"redisHost", b"\xff"), "") == []
 
 
-@each_row("value", (1, 1.5, float("nan"), None, {"<<": "a"}, {"x" * 300: "a"}, "\ud800"))
+integers = st.integers(-(2**53), 2**53)
+names = texts.filter(lambda name: name != "<<" and len(name) <= 256)
+values = st.recursive(
+    st.none() | st.booleans() | integers | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["policies", "targets", "a"]), values, max_size=3))
+def test_a_list_of_objects_means_the_same_with_and_without_pyyaml(spec: dict[str, object]) -> None:
+    item = {"apiVersion": "dapr.io/v1alpha1", "kind": "Resiliency", "metadata": {"name": "r"}, "spec": spec}
+    text = as_json({"apiVersion": "v1", "kind": "List", "items": [item, item]})
+    from_yaml, from_json = read_documents(text), delivered_documents(text.encode(), "")
+    assert [each.manifest for each in from_json] == [each.manifest for each in from_yaml] == [item, item]
+    assert [lines(each.root) for each in from_json] == [lines(each.root) for each in from_yaml]
+
+
+@each_row("value", (2**53 + 1, 1.5, float("nan"), {"<<": "a"}, {"x" * 300: "a"}, "\ud800"))
 def test_what_yaml_may_read_differently_is_not_written(value: object) -> None:
     with pytest.raises(ValueError, match="may read|reads differently|surrogates"):
         as_json({"spec": value}).encode()

@@ -99,7 +99,7 @@ def secret_for(
     files |= {configuration_file(name): each.content for name, each in given.items()}
     policies, left_out = _policies_within(room - _size(chosen, secrets), resiliencies.visible_to(app_id))
     if policies:
-        files[RESILIENCIES_FILE] = b"".join(map(_document, policies))
+        files[RESILIENCIES_FILE] = _policies_file(policies)
     files[INDEX_FILE] = index_of(files)
     generations = {component.name: member.generation for member, component in chosen}
     generations |= {resiliency_key(member.name): member.generation for member in policies}
@@ -166,8 +166,13 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _document(member: ResiliencyMember) -> bytes:
-    """Return a Resiliency as one document of the file, without what has no effect: sidecars would warn of it."""
+def _policies_file(members: Iterable[ResiliencyMember]) -> bytes:
+    """Return the file of these Resiliency objects."""
+    return _list_of(tuple(map(_delivered, members)))
+
+
+def _delivered(member: ResiliencyMember) -> str:
+    """Return a Resiliency as JSON, without what has no effect: sidecars would warn of it."""
     spec = member.manifest.get("spec")
     kept = dict(spec) if isinstance(spec, Mapping) else {}
     targets = kept.get("targets")
@@ -178,23 +183,24 @@ def _document(member: ResiliencyMember) -> bytes:
         "namespace": text_of(member.manifest, "namespace"),
         "annotations": {GENERATION: str(member.generation)},
     }
-    return _written(json.dumps({"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "spec": kept}))
+    return json.dumps({"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "spec": kept})
 
 
 @lru_cache(maxsize=128)
-def _written(manifest: str) -> bytes:
-    """Return a manifest, which is JSON, as a document of YAML; it is the same for every app.
+def _list_of(manifests: tuple[str, ...]) -> bytes:
+    """Return manifests, which are JSON, as a file; many apps have the same ones."""
+    items = list(map(json.loads, manifests))
+    try:
+        return canonical_json.write({"apiVersion": "v1", "kind": "List", "items": items}, _quote).encode()
+    except ValueError:  # a number such as 0.5, which no policy has, in a field without effect
+        from pannier_crds.manifests import write_document
 
-    Policies have numbers, which `canonical_json` does not write.
-    """
-    from pannier_crds.manifests import write_document  # loaded with the first Resiliency
-
-    return f"---\n{write_document(json.loads(manifest))}".encode()
+        return "".join(f"---\n{write_document(item)}" for item in items).encode()
 
 
 def _policies_within(room: int, visible: Sequence[ResiliencyMember]) -> tuple[list[ResiliencyMember], list[TooLarge]]:
     """Leave out the largest Resiliency objects until the rest fits beside the components."""
-    sizes = {member.name: len(_document(member)) for member in visible}
+    sizes = {member.name: len(_policies_file([member])) for member in visible}
     kept, left_out = _largest_left_out(room - _POLICIES_BYTES, sizes, resiliency_key)
     return [member for member in visible if member.name in kept], left_out
 
