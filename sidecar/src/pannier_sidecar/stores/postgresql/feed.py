@@ -11,9 +11,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pannier_sidecar.network.pushed_changes import PushedChanges
-from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.errors import NotSupportedError, StoreUnavailableError
 from pannier_sidecar.state.feeds import Alive, Gap
+from pannier_sidecar.state.pushed_changes import PushedChanges
 
 from . import errors
 from .connection import Connection
@@ -65,7 +65,7 @@ async def feed(followed: Followed, prefix: str, since: str | None, interval_s: f
         await listening.begin()
         first: list[Entry] = [] if since is None else [Gap(_NO_HISTORY)]
         yield [*first, Alive(await listening.prove())]
-        prover = asyncio.create_task(_prove(listening, changes, interval_s))
+        prover = asyncio.create_task(changes.keep_proving(listening.prove, interval_s))
         while True:
             yield await changes.taken()
     finally:
@@ -73,17 +73,6 @@ async def feed(followed: Followed, prefix: str, since: str | None, interval_s: f
             prover.cancel()
             await asyncio.wait((prover,))
         await listening.close()
-
-
-async def _prove(listening: _Listening, changes: PushedChanges, interval: float) -> None:
-    """Report again and again up to when all changes have come."""
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            changes.prove(await listening.prove())
-        except StoreError as error:
-            changes.end(error)
-            return
 
 
 class _Listening:

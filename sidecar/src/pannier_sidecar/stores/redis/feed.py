@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
-from pannier_sidecar.network.pushed_changes import PushedChanges
 from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.feeds import Alive, Gap
+from pannier_sidecar.state.pushed_changes import PushedChanges
 
 from . import errors, info
 from .connecting import check_primary
@@ -69,8 +69,9 @@ async def feed(
             connection.on_push = partial(_take, changes, prefix)
             connection.lost.add_done_callback(lambda lost: changes.end(StoreUnavailableError(lost.result())))
         first: list[Entry] = [] if since is None else [Gap(_NO_HISTORY)]
-        yield [*first, Alive(await _proven(servers, connections))]
-        prover = asyncio.create_task(_prove(servers, connections, changes, interval_s))
+        proof = partial(_proven, servers, connections)
+        yield [*first, Alive(await proof())]
+        prover = asyncio.create_task(changes.keep_proving(proof, interval_s))
         while True:
             yield await changes.taken()
     finally:
@@ -130,17 +131,6 @@ def _take(changes: PushedChanges, prefix: str, push: Sequence[Any]) -> None:
             continue
         if key.startswith(prefix):
             changes.add(key)
-
-
-async def _prove(servers: Servers, connections: Sequence[Connection], changes: PushedChanges, interval: float) -> None:
-    """Report again and again up to when all changes have come."""
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            changes.prove(await _proven(servers, connections))
-        except StoreError as error:
-            changes.end(error)
-            return
 
 
 async def _proven(servers: Servers, connections: Sequence[Connection]) -> float:

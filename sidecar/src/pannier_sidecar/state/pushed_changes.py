@@ -1,7 +1,7 @@
-"""What a database has reported of one feed's keys and nobody has taken yet: the last change of each key, bounded.
+"""What was reported of one feed's keys and nobody has taken yet: the last change of each key, bounded.
 
-A client library's callbacks fill it; the feed takes from it. So a slow consumer makes no queue grow: it misses states
-that were replaced meanwhile or, beyond the bounds, gets a gap.
+Those who know of changes fill it; the feed takes from it. So a slow consumer makes no queue grow: it misses states that
+were replaced meanwhile or, beyond the bounds, gets a gap.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.feeds import UNREAD, Alive, Gap, KeyChange
+from .errors import StoreError
+from .feeds import UNREAD, Alive, Gap, KeyChange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from pannier_sidecar.state.errors import StoreError
-    from pannier_sidecar.state.feeds import Entry
+    from .feeds import Entry
 
 MAX_KEYS: Final = 10_000
 MAX_LENGTH: Final = 2 * 1024 * 1024
@@ -56,6 +56,16 @@ class PushedChanges:
         """Report that all changes until a time (of `time.monotonic`) were added before."""
         self._alive = Alive(as_of)
         self._has_news.set()
+
+    async def keep_proving(self, proof: Callable[[], Awaitable[float]], interval_s: float) -> None:
+        """Report again and again what `proof` returns: a time as in `prove`. End with the StoreError that it raises."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                self.prove(await proof())
+            except StoreError as error:
+                self.end(error)
+                return
 
     def end(self, error: StoreError) -> None:
         """Report why no more changes come; the first reason counts."""

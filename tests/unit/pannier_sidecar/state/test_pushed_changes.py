@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from pannier_sidecar.network.pushed_changes import MAX_KEYS, MAX_LENGTH, PushedChanges
 from pannier_sidecar.state.errors import StoreUnavailableError
 from pannier_sidecar.state.feeds import UNREAD, Alive, Entry, Gap, KeyChange
+from pannier_sidecar.state.pushed_changes import MAX_KEYS, MAX_LENGTH, PushedChanges
 
 
 async def taken(changes: PushedChanges) -> Sequence[Entry]:
