@@ -143,7 +143,7 @@ class HotKeys:
         together: list[Waiting] = []
         place.served.calls_in_flight += 1
         try:
-            while together := _take(queue):
+            while together := _take(queue, _max_onces(place.served.store)):
                 if await self._carry_out(place, together):
                     conflicts = 0
                     continue
@@ -198,8 +198,8 @@ async def _outcomes(place: Place, together: list[Waiting], read: Read) -> list[O
             await store.transact([write, *decided.remembered])
         else:
             await store.set(write)
-        if any(waiting.wants_etag for waiting in together[decided.last_written :]):
-            decided.add_etag(together, await _etag_after(store, write))
+        if together[decided.last_written].wants_etag:
+            decided.add_etag(await _etag_after(store, write))
     return decided.outcomes
 
 
@@ -232,8 +232,15 @@ def _pause(conflicts: int) -> float:
     return maximum * os.urandom(1)[0] / 255
 
 
-def _take(queue: deque[Waiting]) -> list[Waiting]:
-    """Take the next changes out of a queue, without those whose callers have gone or have waited too long."""
+def _max_onces(store: Store) -> int:
+    """Return how many changes with an Idempotency-Key one transaction of the store can have, at least one."""
+    return ONCE_TOGETHER if store.max_transaction is None else max(1, min(ONCE_TOGETHER, store.max_transaction - 1))
+
+
+def _take(queue: deque[Waiting], max_onces: int) -> list[Waiting]:
+    """Take the next changes out of a queue, without those whose callers have gone or have waited too long; at most
+    `max_onces` of them have an Idempotency-Key.
+    """
     taken: list[Waiting] = []
     now = monotonic()
     onces = 0
@@ -244,7 +251,7 @@ def _take(queue: deque[Waiting]) -> list[Waiting]:
         if waiting.deadline <= now:
             _fail([waiting], ContentionError(f"others changed the key for {PATIENCE_S:g} s"))
             continue
-        if taken and (taken[-1].goes_alone or waiting.goes_alone or (waiting.once and onces == ONCE_TOGETHER)):
+        if taken and (taken[-1].goes_alone or waiting.goes_alone or (waiting.once and onces == max_onces)):
             queue.appendleft(waiting)
             break
         taken.append(waiting)
@@ -291,12 +298,12 @@ class Decided:
                 self.remembered.append(once.write(record))
         return result
 
-    def add_etag(self, together: list[Waiting], etag: str | None) -> None:
-        """Add the ETag of what was written to the results of the changes that left that value."""
-        for at in range(self.last_written or 0, len(together)):
-            outcome = self.outcomes[at]
-            if together[at].wants_etag and isinstance(outcome, Result):
-                self.outcomes[at] = replace(outcome, etag=etag)
+    def add_etag(self, etag: str | None) -> None:
+        """Add the ETag of what was written to the result of the change that left that value."""
+        assert self.last_written is not None
+        outcome = self.outcomes[self.last_written]
+        assert isinstance(outcome, Result)
+        self.outcomes[self.last_written] = replace(outcome, etag=etag)
 
 
 def _require(place: Place, waiting: Waiting, etag: str | None, *, has_changed: bool) -> None:

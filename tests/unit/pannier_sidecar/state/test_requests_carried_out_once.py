@@ -150,6 +150,10 @@ async def test_only_so_many_are_in_one_transaction(service: StateService, store:
     requests = [request(Increment("k"), f"n{number}") for number in range(count)]
     assert await outcomes(service, *requests, ChangeRequest(None, "k", Increment("k"))) == [*range(1, count + 2)]
     assert [len(writes) for writes in store.transactions] == [hot_keys.ONCE_TOGETHER + 1, 2]
+    store.max_transaction = 3
+    requests = [request(Increment("l"), f"n{number}") for number in range(5)]
+    assert await outcomes(service, *requests) == [*range(1, 6)]
+    assert [len(writes) for writes in store.transactions[2:]] == [3, 3, 2]
 
 
 async def test_replaced_values_are_remembered_one_at_a_time(service: StateService, store: WatchedStore) -> None:
@@ -241,6 +245,11 @@ async def test_the_etag_is_that_of_the_value_that_is_left(service: StateService,
     first, last = await results(service, asked, asked)
     assert (first.etag, last.value) == (None, 3)
     assert (await results(service, ChangeRequest(None, "k", Increment("k"), etag=last.etag)))[0].value == 4
+    repeated = request(Increment("k"), wants_etag=True)
+    assert (await results(service, repeated))[0].etag is not None
+    other, again = await results(service, asked, repeated)
+    assert (other.value, other.etag is None) == (6, False)
+    assert again == Result(5, None)  # what it has left is not there any more
 
 
 class OvertakenStore(ScriptedStore):
