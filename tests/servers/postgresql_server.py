@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -213,6 +214,15 @@ async def make_triggers(server: PostgreSQLServer, version: str, **settings: Any)
     return text
 
 
+@contextmanager
+def with_triggers(folder: Path, version: str) -> Iterator[PostgreSQLServer]:
+    """Run a server that reports changes of the table that a store of this version uses by default."""
+    with running(folder) as server:
+        with ThreadPoolExecutor(1) as beside:  # the caller may have a loop that runs
+            beside.submit(asyncio.run, make_triggers(server, version)).result()
+        yield server
+
+
 def statements_in(refusal: str) -> str:
     """Return the statements in the refusal of a feed."""
     return refusal.partition("in one transaction: ")[2].rpartition(" Or write changes: poll")[0]
@@ -221,11 +231,9 @@ def statements_in(refusal: str) -> str:
 def _serving(read: str, more: str = "", version: str = "") -> Callable[[Path], AbstractContextManager[Server]]:
     @contextmanager
     def serve(folder: Path) -> Iterator[Server]:
-        with running(folder) as server:
+        with with_triggers(folder, version) if version else running(folder) as server:
             if more:
                 server.sql(more)
-            if version:
-                asyncio.run(make_triggers(server, version))
             name = f"PostgreSQL {server.version}{' for CockroachDB' if more else ''}"
             yield Server(server.settings, name, partial(_stored, server, read))
 

@@ -120,6 +120,16 @@ def _redis_behind_sentinels(stack: ExitStack, folder: Path) -> Made:
     return "state.redis", watched.settings, watched.settings, {"the primary is killed and replaced": failover}
 
 
+def _postgresql(stack: ExitStack, folder: Path) -> Made:
+    from servers.postgresql_server import SUPERUSER, with_triggers
+
+    server = stack.enter_context(with_triggers(folder / "postgresql", "v1"))
+    proxy = stack.enter_context(FaultyProxy(server.port))
+    settings = {"timeout": "5s", **server.settings}
+    behind = {"timeout": "5s", "connectionString": f"postgresql://{SUPERUSER}@{proxy.address}/postgres"}
+    return "state.postgresql", settings, behind, _faults(server, proxy)
+
+
 def _faults(server: ServerProcess, proxy: FaultyProxy) -> dict[str, Fault]:
     """What may happen to a server, and to the connections to it."""
 
@@ -152,6 +162,7 @@ PLACES: Mapping[str, Callable[[ExitStack, Path], Made]] = {
     "memory": _in_memory,
     "sqlite": _sqlite,
     "etcd": _etcd,
+    "postgresql": _postgresql,
     "redis": _redis,
     "redis-sentinels": _redis_behind_sentinels,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hostile.effort import Effort
-from servers import consul_server, etcd_server, jetstream_server
+from servers import consul_server, etcd_server, jetstream_server, postgresql_server
 from servers.cutting_proxy import CuttingProxy
 from servers.databases import named
 from servers.feed_history import FeedHistory
@@ -36,6 +36,7 @@ SERVERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "etcd": ("etcd", lambda folder: etcd_server.running(folder, is_new=True)),
     "consul": ("consul", consul_server.single),
     "jetstream": ("jetstream", _bucket),
+    "PostgreSQL": ("postgresql", lambda folder: postgresql_server.with_triggers(folder, "v1")),
 }
 
 
