@@ -22,7 +22,7 @@ from options import parser
 from process_stats import Memory, memory
 from redis import RedisError
 from report import LEGEND, RULER, Cell, Standing, Table, as_json, standing_table
-from under_test import APP_ID, HERE, Server, StartFailed, grpcio, hop, pannier, plain, redis_server
+from under_test import APP_ID, HERE, Server, StartFailed, cached, grpcio, hop, pannier, plain, redis_server
 
 import pannier_crds
 import pannier_sidecar
@@ -32,6 +32,7 @@ Load = tuple[str, int]
 
 OWN: dict[str, Callable[[int], AbstractContextManager[Server]]] = {
     "pannier": pannier,
+    "cached": cached,
     "plain": plain,
     "grpcio": grpcio,
     RULER: hop,

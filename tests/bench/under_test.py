@@ -55,8 +55,14 @@ def pannier(redis_port: int) -> AbstractContextManager[Server]:
     return sidecar(component(STORE, "state.redis", {"redisHost": f"127.0.0.1:{redis_port}"}))
 
 
+def cached(redis_port: int) -> AbstractContextManager[Server]:
+    """Run Pannier with values in memory."""
+    fields = {"redisHost": f"127.0.0.1:{redis_port}", "cacheSize": "32Mi"}
+    return sidecar(component(STORE, "state.redis", fields), "cached")
+
+
 @contextmanager
-def sidecar(component: str) -> Iterator[Server]:
+def sidecar(component: str, name: str = "pannier") -> Iterator[Server]:
     """Run Pannier over a component called STORE."""
     port, grpc_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +70,7 @@ def sidecar(component: str) -> Iterator[Server]:
         command = [str(BIN / "pannier"), "serve", "--components", folder, "--app-id", APP_ID]
         command += ["--http-port", str(port), "--metrics-port", str(free_port())]
         command += ["--grpc-port", str(grpc_port)]
-        with _answering("pannier", command, {}, port) as server:
+        with _answering(name, command, {}, port) as server:
             yield replace(server, grpc_port=grpc_port)
 
 

@@ -61,6 +61,8 @@ def test_defaults_stand_where_nothing_is_written() -> None:
         "ttlInSeconds": None,
         "idempotencyKeyTTLInSeconds": 3600,
         "changesPollInterval": 5.0,
+        "cacheSize": None,
+        "cacheMaxAge": 30.0,
     }
 
 
@@ -123,6 +125,11 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
             {"ttlInSeconds": "soon"},
             "[ttlInSeconds].value: 'soon' is not a whole number; write a whole number of",
         ),
+        (MEMORY, {"cacheSize": "32 MB"}, "[cacheSize].value: the value is not a size; write a size from 64Ki"),
+        (MEMORY, {"cacheSize": "1Ki"}, "[cacheSize].value: the value is too small"),
+        (MEMORY, {"cacheMaxAge": "5s"}, "[cacheMaxAge]: without cacheSize no value is held in memory"),
+        (MEMORY, {"cacheSize": "1Mi", "cacheMaxAge": "0"}, "[cacheMaxAge]: no value would"),
+        (MEMORY, {"cacheSize": "1Mi", "largeValues": "true"}, "[cacheSize]: values in parts are not held"),
         (MEMORY, {"changesPollInterval": "99ms"}, "[changesPollInterval]: under 100ms, all keys"),
         (MEMORY, {"ttlInSeconds": "1.5"}, "[ttlInSeconds].value: '1.5' is not a whole number"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.catalogue import encryption, large_values
+from pannier_crds.catalogue import encryption, large_values, near_cache
 from pannier_crds.catalogue.model import Field, Form, Rule, Setting
 from pannier_crds.problems import Problem, error, metadata_path
 
@@ -68,6 +68,7 @@ FIELDS: Final = (
         default=5.0,
         bare_unit="s",
     ),
+    *near_cache.FIELDS,
     *encryption.FIELDS,
     *large_values.FIELDS,
     Field("outboxPublishPubsub", refused=_OUTBOX_REFUSED),
@@ -85,5 +86,10 @@ def _polls_with_pauses(settings: Mapping[str, Setting], _: frozenset[str]) -> It
         yield error(metadata_path("changesPollInterval"), message, "write 100ms or more, such as 5s")
 
 
-RULES: Final[tuple[Rule, ...]] = (encryption.needs_primary_key, large_values.must_be_on, _polls_with_pauses)
+RULES: Final[tuple[Rule, ...]] = (
+    encryption.needs_primary_key,
+    large_values.must_be_on,
+    _polls_with_pauses,
+    near_cache.cache_works,
+)
 """The rules that hold for every state store, beside those of its type."""

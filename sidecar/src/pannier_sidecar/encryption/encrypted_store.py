@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,9 +12,10 @@ from pannier_sidecar.state.delegating_store import DelegatingStore
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.state.store import StoredValue, raised
+from pannier_sidecar.state.wrapped_rest import WrappedRest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from pannier_sidecar.state.requests import Delete, Get, Write
     from pannier_sidecar.state.store import Completion, KeyPage, Store
@@ -134,35 +135,4 @@ class _Opening:
             self._completion.complete(opened)
 
     def resume(self, rest: Coroutine[Any, Any, StoredValue | None]) -> None:
-        self._completion.resume(_Rest(rest, self._open))
-
-
-class _Rest(Coroutine[Any, Any, "StoredValue | None"]):
-    """The rest of a begun read, whose result is decrypted. A class, because closing a coroutine function that has not
-    begun would leave the coroutine inside it open.
-    """
-
-    __slots__ = ("_open", "_rest")
-
-    def __init__(self, rest: Coroutine[Any, Any, StoredValue | None], open_value: _Open):
-        self._rest = rest
-        self._open = open_value
-
-    def send(self, value: Any) -> Any:
-        try:
-            return self._rest.send(value)
-        except StopIteration as end:
-            raise StopIteration(self._open(end.value)) from None
-
-    def throw(self, *error: Any) -> Any:
-        try:
-            return self._rest.throw(*error)
-        except StopIteration as end:
-            raise StopIteration(self._open(end.value)) from None
-
-    def close(self) -> None:
-        self._rest.close()
-
-    def __await__(self) -> Generator[Any, Any, StoredValue | None]:
-        found = yield from self._rest.__await__()
-        return self._open(found)
+        self._completion.resume(WrappedRest(rest, self._open))

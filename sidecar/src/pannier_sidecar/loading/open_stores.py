@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pannier_sidecar.loading.caching import StoreCache, is_cached, require_changes
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
 from pannier_sidecar.loading.encrypting import encryption_of
 from pannier_sidecar.loading.keeping_parts import begin_to_sweep, in_parts, keeps_parts, require_lists
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.loading.guarded_store import GuardedStore, PolicyMetrics
     from pannier_sidecar.loading.plans import DesiredStore
     from pannier_sidecar.loading.retrying_store import RetryingStore
+    from pannier_sidecar.state.cached_values import CacheCounts
     from pannier_sidecar.state.store import Store
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,9 @@ class OpeningObserver(Protocol):
     def forget_policies(self, store: str) -> None:
         """Report no circuit breaker for a store any more."""
 
+    def cache_changed(self, store: str, counts: CacheCounts | None) -> None:
+        """Report what a store's cache counts; None: it has none any more."""
+
 
 class OpenStore:
     """An open store, and the views of it that calls are still using."""
@@ -75,6 +80,7 @@ class OpenStore:
         """The store, or its stand-in while the circuit breaker is open."""
         self._observer = observer
         self._is_short = is_short
+        self._cache: StoreCache | None = None
         self._views: list[_View] = []
         self._views.append(self._new_view())
         self._sweeping: asyncio.Task[None] | None = None
@@ -109,19 +115,36 @@ class OpenStore:
     def _new_view(self) -> _View:
         """Return a view of the store as it is desired now; it goes on with the breaker of the last view."""
         desired, observer = self.desired, self._observer
+        cache = self._cache_for(desired)
         if desired.policies is None:
             if observer is not None:
                 observer.forget_policies(desired.name)
-            return _View(desired, self._answering)
+            return _View(desired, self._answering, cache=cache)
         from pannier_sidecar.loading.retrying_store import resilient_store  # few stores have policies
 
         metrics = observer.of_policies(desired.name, desired.policies.origin) if observer is not None else None
         previous = self._views[-1].guarded if self._views else None
         resilient = resilient_store(self._answering, desired.name, desired.policies, metrics, previous, self._is_short)
-        view = _View(desired, self._answering, resilient)
+        view = _View(desired, self._answering, resilient, cache)
         if view.guarded is not None:
             view.guarded.on_unreached = self.breaker.record_failure
         return view
+
+    def _cache_for(self, desired: DesiredStore) -> StoreCache | None:
+        """Return the cache that the component asks for: that of the last view, if it is alike. All views share it, so
+        each one's writes are seen by the others.
+        """
+        before = self._cache
+        if before is not None and before.fits(desired):
+            return before
+        if before is not None:
+            before.end()
+        observer = self._observer
+        # Without an observer nobody serves the store: it is read once, to be copied.
+        self._cache = StoreCache(desired, self.store) if observer is not None and is_cached(desired) else None
+        if observer is not None:
+            observer.cache_changed(desired.name, None if self._cache is None else self._cache.counts)
+        return self._cache
 
     def _use(self, store: Store) -> None:
         """Route calls to this store, including calls that are being retried."""
@@ -141,6 +164,8 @@ class OpenStore:
             await asyncio.sleep(_DRAIN_INTERVAL)
         for view in self._views:
             view.end_retries()
+        if self._cache is not None:
+            await self._cache.close()
         await close(self.store, self.desired.name)
 
 
@@ -251,6 +276,7 @@ async def open_store(
         async with asyncio.timeout(seconds):
             await store.open()
             require_lists(desired, store)
+            require_changes(desired, store)
             with suppress(PartlyUnavailableError):  # the keys on the other servers are served
                 await store.ping()
         is_open = True
@@ -276,12 +302,19 @@ async def close(store: Store, name: str) -> None:
 class _View:
     """An open store as one version of its component, and of its policies, has calls see it."""
 
-    def __init__(self, desired: DesiredStore, store: Store, resilient: GuardedStore | RetryingStore | None = None):
-        """Show the store or, if it has policies, the one that keeps them: `resilient`. Encryption is around both, and
-        what keeps large values in parts is around that.
+    def __init__(
+        self,
+        desired: DesiredStore,
+        store: Store,
+        resilient: GuardedStore | RetryingStore | None = None,
+        cache: StoreCache | None = None,
+    ):
+        """Show the store or, if it has policies, the one that keeps them: `resilient`. The cache is around both, so it
+        holds what the database holds; encryption is around that, and what keeps large values in parts around all.
         """
         encrypted = encryption_of(desired.component, desired.settings, is_daprd=desired.is_daprd)
-        self._around = in_parts(desired, encrypted)
+        cached = encrypted if cache is None else lambda store: encrypted(cache.around(store))
+        self._around = in_parts(desired, cached)
         self._resilient = resilient
         self.served = ServedStore(
             desired.name,

@@ -285,6 +285,7 @@ class StoreSupervisor:
         lifecycle = self._lifecycles.pop(name)
         lifecycle.stop_opening()
         self._observer.forget_policies(name)
+        self._observer.cache_changed(name, None)
         log.info("store %s is no longer served", name)
         if lifecycle.current is not None:
             self._retire(lifecycle.current)

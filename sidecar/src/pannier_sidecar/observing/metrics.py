@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.observing.path_labels import PathLabels
     from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics, StoreMetrics
     from pannier_sidecar.observing.watch_metrics import WatchMetrics
+    from pannier_sidecar.state.cached_values import CacheCounts
 
 _OTHER_PATH: Final = "other"
 _KNOWN_PATHS: Final = frozenset(
@@ -95,6 +96,7 @@ class Metrics:
         self._errors: Counter[tuple[str, str]] = Counter()
         self._resiliency: ResiliencyMetrics | None = None
         self._watches: WatchMetrics | None = None
+        self._caches: dict[str, CacheCounts] = {}
         self._paths: dict[bytes, str] = {}
         self._started = time()
         self.count_loaded: Callable[[], int] = _none
@@ -180,6 +182,13 @@ class Metrics:
         if self._resiliency is not None:
             self._resiliency.of_store(store, ("", "")).watch(None)
 
+    def cache_changed(self, store: str, counts: CacheCounts | None) -> None:
+        """Report what a store's cache counts; None: it has none any more."""
+        if counts is None:
+            self._caches.pop(store, None)
+        else:
+            self._caches[store] = counts
+
     def _of_resiliency(self) -> ResiliencyMetrics:
         if self._resiliency is None:
             from pannier_sidecar.observing.resiliency_metrics import ResiliencyMetrics  # few sidecars need it
@@ -211,6 +220,10 @@ class Metrics:
             self._resiliency.write(page)
         if self._watches is not None:
             self._watches.write(page)
+        if self._caches:
+            from pannier_sidecar.observing.cache_metrics import write_caches  # few sidecars need it
+
+            write_caches(page, self._caches)
         self._write_process(page)
         return page.bytes()
 
@@ -337,6 +350,9 @@ class Unobserved:
         return None
 
     def forget_policies(self, store: str) -> None:
+        pass
+
+    def cache_changed(self, store: str, counts: CacheCounts | None) -> None:
         pass
 
 

@@ -9,9 +9,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from .errors import StoreError
+from .following import FIRST_PAUSE_S, MAX_PAUSE_S
 from .watch_buffer import KEY_BYTES, Buffer, KeyUpdate, with_value, without_value
 from .watch_events import UNFINISHED, Beat, Changed, Deleted, Ready, Reset, StateFound
-from .watch_hub import FIRST_PAUSE_S, MAX_PAUSE_S
 from .watch_starts import CatchUp, StateReading
 
 if TYPE_CHECKING:

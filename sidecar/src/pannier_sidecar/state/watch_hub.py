@@ -10,15 +10,14 @@ another, and reads are strong, so no watch yields an older state of a key after 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from contextlib import aclosing
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .errors import StateError, StoreError, is_unreached
 from .errors.of_watches import WatchNotSupportedError
 from .feeds import UNREAD, Alive, ChangesBy, Gap, KeyChange
+from .following import follow
 from .polling import feed_of, lag_of
 from .requests import Get
 from .store import Feature, StoredValue
@@ -30,16 +29,11 @@ if TYPE_CHECKING:
 
     from .bytes_in_flight import BytesInFlight, Read
     from .directory import Directory, ServedStore
-    from .feeds import Entry
+    from .feeds import Entry, Feed
     from .store import Store
 
 Result = TypeVar("Result")
 
-log = logging.getLogger(__name__)
-
-FIRST_PAUSE_S: Final = 0.25
-MAX_PAUSE_S: Final = 5.0
-"""Seconds between two attempts to follow the changes."""
 MAX_READ_AHEAD: Final = 20_000
 """Maximum of keys that were read, and of which the feed may still report something older."""
 
@@ -101,7 +95,10 @@ class WatchHub:
         self._read_ahead: dict[str, float] = {}
         """When keys were read, in this order, if the feed may still report something older of them."""
         self._changed = asyncio.Event()
-        self._task = asyncio.create_task(self._run(), name=f"watch {self.name}")
+        self._task = self._begin_to_follow()
+
+    def _begin_to_follow(self) -> asyncio.Task[None]:
+        return asyncio.create_task(follow(self.name, "watches", self._begin_feed, self), name=f"watch {self.name}")
 
     @property
     def place(self) -> EventId:
@@ -164,54 +161,24 @@ class WatchHub:
             return
         self.is_following, self.failure = False, None
         self._lost, self._position = "the component has changed", None
-        self._task = asyncio.create_task(self._run(), name=f"watch {self.name}")
+        self._task = self._begin_to_follow()
 
-    async def _run(self) -> None:
-        pause = FIRST_PAUSE_S
-        while True:
-            began = monotonic()
-            try:
-                await self._follow()
-            except StoreError as error:
-                self._report_failure(error)
-            except Exception as error:  # a defect must not leave watches without a word
-                log.exception("store %s: changes can't be followed because of a bug in Pannier", self.name)
-                self._report_failure(StoreError(f"a bug in Pannier ({type(error).__name__}); the log shows where"))
-            if monotonic() - began > MAX_PAUSE_S:
-                pause = FIRST_PAUSE_S
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, MAX_PAUSE_S)
-
-    def _report_failure(self, error: StoreError) -> None:
-        if str(error) != str(self.failure):
-            log.warning("store %s: changes can't be followed: %s; it is tried again", self.name, error)
-        self.failure = error
-        self._notify()
-
-    async def _follow(self) -> None:
-        """Follow one feed until it breaks off. Raises StoreError."""
+    def _begin_feed(self) -> Feed:
         served = self.served
-        feed = feed_of(served.store, served.keys.prefix, served.poll_interval, self._position)
-        try:
-            async with aclosing(feed):
-                async for batch in feed:
-                    if not self.is_following:
-                        self._begin_following()
-                    await self._take(batch)
-        finally:
-            if self.served is served:
-                self.is_following = False
+        return feed_of(served.store, served.keys.prefix, served.poll_interval, self._position)
 
-    def _begin_following(self) -> None:
-        if self.failure is not None:
-            log.info("store %s: changes are followed again", self.name)
+    def feed_began(self) -> None:
         if self._has_followed and self._position is None:
             self._lose(self._lost or "the connection to the database was lost")
         self.is_following, self.failure, self._lost = True, None, None
         self._has_followed = True
         self._notify()
 
-    async def _take(self, batch: Sequence[Entry]) -> None:
+    def feed_failed(self, error: StoreError) -> None:
+        self.is_following, self.failure = False, error
+        self._notify()
+
+    async def take(self, batch: Sequence[Entry]) -> None:
         """Pass on what a batch of the feed says, in its order. Raises StoreError if values can't be read."""
         changes: dict[str, KeyChange] = {}
         for entry in batch:

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from unit.pannier_sidecar.watching.watched_store import LoggedStore, Watched
 
-from pannier_sidecar.state import watch, watch_hub
+from pannier_sidecar.state import following, watch
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (watch_hub, watch):
+    for module in (following, watch):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
         monkeypatch.setattr(module, "MAX_PAUSE_S", 0.05)
 
