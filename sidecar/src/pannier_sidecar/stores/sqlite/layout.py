@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.cursors import first_after
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError
+from pannier_sidecar.state.feeds import KeyETag
 from pannier_sidecar.state.preconditions import exists_already, mismatch
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
@@ -56,9 +57,9 @@ class StateTable:
             "etag = excluded.etag, expiration_time = excluded.expiration_time, update_time = excluded.update_time"
         )
         self._delete = f'DELETE FROM "{name}" WHERE key = ?'
-        self._list = f'SELECT key, expiration_time FROM "{name}" WHERE key %s ? ORDER BY key'
+        self._list = f'SELECT key, expiration_time, etag FROM "{name}" WHERE key %s ? ORDER BY key'
         self._nth = f'SELECT key FROM "{name}" WHERE key %s ? ORDER BY key LIMIT 1 OFFSET {ROWS_SEARCHED - 1}'
-        self._search = f'SELECT key, expiration_time FROM "{name}" WHERE key %s ? %s ORDER BY key'
+        self._search = f'SELECT key, expiration_time, etag FROM "{name}" WHERE key %s ? %s ORDER BY key'
         self._sweep = (
             f'DELETE FROM "{name}" WHERE key IN (SELECT key FROM "{name}" '
             "WHERE expiration_time IS NOT NULL AND expiration_time <= ? LIMIT ?)"
@@ -111,18 +112,13 @@ class StateTable:
         for write in writes:
             self._carry_out(now, write)
 
-    def keys(self, now: float, prefix: str, after: str | None, limit: int) -> tuple[list[str], bool]:
-        """Return up to `limit` keys in order, and whether there are more."""
-        keys: list[str] = []
+    def etags(self, now: float, prefix: str, after: str | None, limit: int) -> list[KeyETag]:
+        """Return up to `limit` keys in order, with their ETags."""
         # Keys with the same beginning are neighbours in any order by bytes, so reading ends at the first key that
         # begins otherwise.
         statement = self._list % (">=" if after is None else ">")
         with closing(self.connection.execute(statement, (prefix if after is None else after,))) as rows:
-            for key in _live_keys(rows, prefix, now):
-                if len(keys) == limit:
-                    return keys, True
-                keys.append(key)
-        return keys, False
+            return list(islice(_live(rows, prefix, now), limit))
 
     def candidates(
         self, now: float, prefix: str, after: str | None, limit: int, needed: Needed
@@ -148,10 +144,10 @@ class StateTable:
         ]
         keys: list[str] = []
         with closing(self.connection.execute(statement, parameters)) as rows:
-            for key in _live_keys(rows, prefix, now):
+            for found in _live(rows, prefix, now):
                 if len(keys) == limit:
                     return keys, keys[-1]
-                keys.append(key)
+                keys.append(found.key)
         return keys, last
 
     def sweep(self, now: float, limit: int) -> tuple[bool, float | None]:
@@ -207,13 +203,13 @@ def _identity(path: str) -> tuple[int, int] | None:
     return (found.st_dev, found.st_ino)
 
 
-def _live_keys(rows: Iterator[tuple[bytes, bytes | None]], prefix: str, now: float) -> Iterator[str]:
-    for name, expiry in rows:
+def _live(rows: Iterator[tuple[bytes, bytes | None, bytes]], prefix: str, now: float) -> Iterator[KeyETag]:
+    for name, expiry, etag in rows:
         key = name.decode()
         if not key.startswith(prefix):
             return
         if expiry is None or _time_of(expiry) > now:
-            yield key
+            yield KeyETag(key, etag.decode())
 
 
 def _may_contain(group: Group) -> str:

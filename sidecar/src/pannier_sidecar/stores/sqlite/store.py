@@ -6,11 +6,11 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
-from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.cursors import cursor_after, etag_page, key_before
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Completion, Feature, KeyPage, Setting, Store, StoredValue
+from pannier_sidecar.state.store import Completion, Feature, KeyPage, Setting, Store, StoredValue, key_page
 
 from .begun import Begun
 from .expiry_sweeper import ROWS_AT_ONCE, ExpirySweeper
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.feeds import ETagPage
     from pannier_sidecar.state.prefilter import Needed
 
     Late = type[StoreUnavailableError] | type[OutcomeUnknownError]
@@ -123,9 +124,12 @@ class SQLiteStore(Store):
         return KeyPage(keys, None if last is None else cursor_after(last))
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return key_page(await self.etags(prefix, limit, cursor))
+
+    async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         after = None if cursor is None else key_before(cursor, prefix)
-        keys, has_more = await self._read(partial(StateTable.keys, prefix=prefix, after=after, limit=limit))
-        return KeyPage(keys, cursor_after(keys[-1]) if has_more else None)
+        found = await self._read(partial(StateTable.etags, prefix=prefix, after=after, limit=limit + 1))
+        return etag_page(found, limit)
 
     def _read(self, job: Job[Result]) -> Future[Result]:
         if self._reader is None:
