@@ -328,6 +328,24 @@ def test_a_lock_that_is_lost_says_so_and_guards_what_is_written_under_it(client:
     assert client.get("lost").value == {"owner": "somebody else"}
 
 
+def test_a_holder_that_stood_still_writes_nothing_when_another_one_has_the_lock(client: Client, url: str) -> None:
+    client.delete("guarded")
+    still = client.lock("stood still", ttl=3)
+    still.__enter__()
+    still._is_over.set()  # its process is stopped, and its clock with it
+    still._lease._ends_at += 3600
+    with Client(url=url, token=TOKEN) as other, other.lock("stood still", wait=60) as lock:
+        assert still.is_held  # as it believes
+        with pytest.raises(LockLostError):
+            still.transact(Upsert("guarded", "by the one that stood still"))
+        lock.transact(Upsert("guarded", "by the holder"))
+        with pytest.raises(LockLostError):
+            still.__exit__(None, None, None)
+        lock.check()
+    item = client.get("guarded")
+    assert item is not None and item.value == "by the holder"
+
+
 def test_a_conflict_of_the_guarded_write_is_no_loss(client: Client) -> None:
     client.save("guarded", 1)
     with client.lock("fine") as lock:

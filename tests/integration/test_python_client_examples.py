@@ -16,11 +16,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "python-client.md"
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     pannier = Pannier("run", "--http-port", "0", environment={"XDG_DATA_HOME": str(tmp_path)})
+    names: dict[str, object] = {"__name__": "__main__"}
     try:
         monkeypatch.setenv("DAPR_HTTP_PORT", str(pannier.port()))
         monkeypatch.delenv("DAPR_API_TOKEN", raising=False)
         for block in blocks:
-            exec(compile(block, str(PAGE), "exec"), {"__name__": "__main__"})
+            exec(compile(block, str(PAGE), "exec"), names)
         with Client() as client:
             found = client.get_many(["weapon", "turns", "cart", "visits", "report", "locks/report"])
     finally:
@@ -32,4 +33,5 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         "visits": 1,
         "report": {"pages": 3},
     }
+    assert names["orders"] == {"order/1": "open"}
     assert re.match(r"DeathStar \S+ 20\d\d-.*\n1 \{'role': 'user', 'text': 'hello'\}\n$", capsys.readouterr().out)

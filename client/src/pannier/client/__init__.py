@@ -3,11 +3,12 @@
     sync, aio    `Client` and `AsyncClient`: the calls over httpx
     held         the locks of both clients while they are held: what renews them, and reports a loss
     over_httpx   what httpx reports, in the words of `calls`
+    events       the events of a watch, and where it goes on after a lost connection
     locks        a lock that is a leased key: acquiring, renewing, releasing
     calls        what each call sends, and what its answer means; when a request is made again
     errors       what can go wrong, and whether a write may have happened
 
-Each knows only those below it. The last three do no I/O.
+Each knows only those below it. The last four do no I/O.
 """
 
 from .aio import AsyncClient
@@ -21,6 +22,7 @@ from .errors import (
     RefusedError,
     UnreachableError,
 )
+from .events import Event
 from .held import AsyncLock, Lock
 from .sync import Client
 
@@ -30,6 +32,7 @@ __all__ = [
     "Client",
     "ConflictError",
     "Delete",
+    "Event",
     "Item",
     "Lock",
     "LockLostError",

@@ -21,11 +21,12 @@ from .calls import (
     base_url,
     token_headers,
 )
+from .events import Event, WatchStream
 from .held import AsyncLock
 from .over_httpx import failure_of, reply_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class AsyncClient:
         request is made again, if it may be. `transport`: for example `httpx.AsyncHTTPTransport(uds="/run/dapr.sock")`.
         """
         self._calls = Calls(store, retries)
+        self._retries = retries
         self._http = httpx.AsyncClient(
             base_url=base_url(url), headers=token_headers(token), timeout=timeout, transport=transport, trust_env=False
         )
@@ -152,6 +154,27 @@ class AsyncClient:
     async def exists(self, key: str) -> bool:
         """Return whether there is a value."""
         return await self.run(self._calls.exists(key))
+
+    async def watch(self, prefix: str = "", *, values: bool = False, since: str = "") -> AsyncGenerator[Event, None]:
+        """Yield each key that begins with `prefix` as it is, and then its changes, for ever.
+
+        A lost connection is made again, and the watch goes on where it was. `since` is the id of an event of an earlier
+        watch. docs/watching-state.md says what the events promise.
+        """
+        stream = WatchStream(self._calls.watch(prefix, values), since, self._retries)
+        while True:
+            try:
+                async with self._http.stream(**stream.arguments()) as answer:
+                    if not stream.is_accepted(answer.status_code, answer.headers):
+                        await answer.aread()
+                        stream.refuse(reply_of(answer))
+                    else:
+                        async for part in answer.aiter_bytes():
+                            for event in stream.feed(part):
+                                yield event
+            except httpx.HTTPError as error:
+                stream.lose(failure_of(error))
+            await asyncio.sleep(stream.pause())
 
     def lock(self, key: str, *, ttl: int = 30, wait: float = 0.0) -> AsyncLock:
         """Return a lock that is a leased key in `async with`: see AsyncLock."""

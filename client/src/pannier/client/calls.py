@@ -129,7 +129,7 @@ class Calls:
                 if item is not None:
                     found[key] = item
             elif "etag" in entry:
-                found[key] = Item(key, entry.get("data"), entry["etag"], _expiry_of(entry))
+                found[key] = Item(key, entry.get("data"), entry["etag"], expiry_of(entry))
         return found
 
     def save(self, write: Upsert, *, strong: bool = False) -> Flow[None]:
@@ -173,6 +173,11 @@ class Calls:
         path = self._path("v1.0-alpha1", "exists")
         reply = yield from self._answered(Request("GET", path, {"key": key}, is_read=True))
         return bool(_number(reply, "exists"))
+
+    def watch(self, prefix: str, values: bool) -> Request:
+        """Return the request of a watch, which is no call: its answer does not end."""
+        query = {"prefix": prefix, "values": "true" if values else "false"}
+        return Request("GET", self._path("v1.0-alpha1", "watch"), query, headers={"accept": "text/event-stream"})
 
     def _changed(self, name: str, change: Change, options: Mapping[str, Any]) -> Flow[Reply]:
         body: dict[str, Any] = {"key": change.key, **options}
@@ -288,8 +293,8 @@ def _no_sidecar(reply: Reply) -> RefusedError:
     return RefusedError(what, reply.status, "", may_have_happened=True)
 
 
-def _expiry_of(entry: Mapping[str, Any]) -> datetime | None:
-    """Return the time of expiry in the metadata of an entry."""
+def expiry_of(entry: Mapping[str, Any]) -> datetime | None:
+    """Return the time of expiry in the metadata of an entry or an event."""
     given = (entry.get("metadata") or {}).get("ttlExpireTime")
     return None if given is None else datetime.fromisoformat(given)
 

@@ -21,11 +21,12 @@ from .calls import (
     base_url,
     token_headers,
 )
+from .events import Event, WatchStream
 from .held import Lock
 from .over_httpx import failure_of, reply_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class Client:
         request is made again, if it may be. `transport`: for example `httpx.HTTPTransport(uds="/run/dapr.sock")`.
         """
         self._calls = Calls(store, retries)
+        self._retries = retries
         self._http = httpx.Client(
             base_url=base_url(url), headers=token_headers(token), timeout=timeout, transport=transport, trust_env=False
         )
@@ -152,6 +154,26 @@ class Client:
     def exists(self, key: str) -> bool:
         """Return whether there is a value."""
         return self.run(self._calls.exists(key))
+
+    def watch(self, prefix: str = "", *, values: bool = False, since: str = "") -> Generator[Event, None, None]:
+        """Yield each key that begins with `prefix` as it is, and then its changes, for ever.
+
+        A lost connection is made again, and the watch goes on where it was. `since` is the id of an event of an earlier
+        watch. docs/watching-state.md says what the events promise.
+        """
+        stream = WatchStream(self._calls.watch(prefix, values), since, self._retries)
+        while True:
+            try:
+                with self._http.stream(**stream.arguments()) as answer:
+                    if not stream.is_accepted(answer.status_code, answer.headers):
+                        answer.read()
+                        stream.refuse(reply_of(answer))
+                    else:
+                        for part in answer.iter_bytes():
+                            yield from stream.feed(part)
+            except httpx.HTTPError as error:
+                stream.lose(failure_of(error))
+            time.sleep(stream.pause())
 
     def lock(self, key: str, *, ttl: int = 30, wait: float = 0.0) -> Lock:
         """Return a lock that is a leased key: see Lock."""
