@@ -66,7 +66,8 @@ def write_components(folder: Path, database: Database, settings: Settings) -> No
     folder.mkdir()
     for_actors = {"actorStateStore": "true"} if database.claims >= FOR_ACTORS else {"defaultStateStore": "true"}
     write = partial(component, kind=database.store_type, version=database.store_version)
-    files = {"statestore": write("statestore", settings={**settings, **for_actors})}
+    soon = {"changesPollInterval": "500ms"}  # where changes are not pushed
+    files = {"statestore": write("statestore", settings={**settings, **for_actors, **soon})}
     files |= {name: write(name, settings={**settings, **more}) for name, (more, _) in PREFIXES.items()}
     files["private"] = write("private", settings=settings, scopes=["billing"])
     if database.name == "in-memory":
