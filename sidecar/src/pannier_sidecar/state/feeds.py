@@ -3,8 +3,8 @@
 A feed is begun by `Store.feed`, or for stores that cannot report by themselves by `polling.feed_of`. It keeps these
 promises, to which `tests/conformance/test_feeds.py` holds every store:
 
-- It begins with `Alive`: every change that begins after it is reported. With `since` it begins with what came after
-  that position or, if that cannot be known, with a `Gap`.
+- It begins with `Alive`: every change that takes effect after it is reported. With `since` it begins with what came
+  after that position or, if that cannot be known, with a `Gap`.
 - The changes of one key are reported in the database's order. States that were replaced before they were reported may
   be left out; the last state of each key is always reported.
 - `Alive` comes every `feed_lag_s` seconds at the latest while the database answers. It follows a round trip behind the
