@@ -110,6 +110,16 @@ async def test_a_slot_that_moved_is_found_where_it_is_now(store: RedisStore, nod
         assert listed.keys == [key]
 
 
+async def test_keys_of_a_slot_that_moved_unnoticed_are_listed(store: RedisStore, nodes: Cluster) -> None:
+    keys = {f"{{moved-{number}}}k" for number in range(3)}
+    for key in keys:
+        await store.set(Set(key, b"1"))
+    for key in keys:
+        slot = slot_of(key.encode())
+        nodes.move_slot(slot, other_than(nodes, nodes.owner(slot)))
+    assert set((await store.keys("{moved-", 10, None)).keys) == keys
+
+
 async def test_while_a_slot_moves_each_key_is_found(store: RedisStore, nodes: Cluster) -> None:
     slot = slot_of(b"{ask}")
     await store.set(Set("{ask}old", b"1"))

@@ -3,7 +3,16 @@
 from hiredis import ReplyError
 
 from pannier_sidecar.stores.redis.settings import Address
-from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, not_queried, own_slots, uncalled, view_from
+from pannier_sidecar.stores.redis.slot_map import (
+    Claim,
+    View,
+    has_slots,
+    merged,
+    not_queried,
+    own_slots,
+    uncalled,
+    view_from,
+)
 
 A, B, C = Address("a", 1), Address("b", 1), Address("c", 1)
 
@@ -117,3 +126,15 @@ def test_primaries_without_slots_are_found_by_name_or_address() -> None:
     found = view_from(Address("asked", 9), b"", report, [])
     assert found.spare == {Address("asked", 7), Address("::1", 6379), Address("c.example", 1)}
     assert merged([found]).spare == found.spare
+
+
+def test_a_node_says_which_slots_it_has() -> None:
+    report = (
+        b"id1 h:1@2 myself,master - 0 0 3 connected 0-99 150 200-300 [120->-id2]\n"
+        b"id2 h:2@3 master - 0 0 4 connected 100-149 151-199 301-16383\n"
+    )
+    assert has_slots(report, 0, 99)
+    assert has_slots(report, 150, 150)
+    assert not has_slots(report, 0, 100)
+    assert not has_slots(report, 120, 120)
+    assert has_slots(ReplyError("NOPERM"), 0, 99), "one that may not say so is believed as before"

@@ -154,6 +154,12 @@ class Servers(ABC):
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
         """Return the server of a hash slot, and the last slot of the range that it has from there on."""
 
+    async def still_has(self, connection: Connection, first: int, last: int, deadline: float) -> bool:
+        """Return whether the server at the other end has these hash slots, as it says itself. If not, return when it is
+        known, at the latest at `deadline` (loop time), which server has them.
+        """
+        return True
+
     @abstractmethod
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
         """Follow a MOVED, ASK or CLUSTERDOWN. Return the answer if only this request had to go to another server (ASK),

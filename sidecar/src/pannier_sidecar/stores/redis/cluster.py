@@ -22,7 +22,7 @@ from .client import Node, Servers, answer_ping
 from .errors import translate
 from .resp import pack, unpack
 from .settings import Address
-from .slot_map import own_slots, uncalled
+from .slot_map import has_slots, own_slots, uncalled
 from .slot_map_reader import SlotMapReader
 from .slots import SLOTS, slot_of
 
@@ -148,6 +148,12 @@ class Cluster(Servers):
         while last + 1 < SLOTS and self._slots[last + 1] is node:
             last += 1
         return node, last
+
+    async def still_has(self, connection: Connection, first: int, last: int, deadline: float) -> bool:
+        if has_slots(await connection.send(pack("CLUSTER", "NODES"), 1), first, last):
+            return True
+        await self._wait_for_refresh(deadline)
+        return False
 
     async def _send(self, request: Request, deadline: float) -> Any:
         try:

@@ -85,7 +85,13 @@ async def _scan(
             place.scan, place.run_id, place.last = 0, connection.run_id, last
         command = pack("SCAN", str(place.scan), "MATCH", pattern, "COUNT", count)
         try:
-            return _keys_in(await connection.send(command, 1), place)
+            keys, following = _keys_in(await connection.send(command, 1), place)
+            if following.scan or await servers.still_has(connection, place.first, place.last, deadline):
+                return keys, following
+            # Slots have moved, so keys of theirs may not have been met: scan these slots again, where they are now.
+            place.scan, place.run_id = 0, ""
+            if not attempts_left:
+                raise StoreUnavailableError("hash slots of the Redis Cluster are being moved; list again in a moment")
         except ConnectionLostError as lost:
             if lost.timed_out or not attempts_left:
                 raise StoreUnavailableError(str(lost)) from lost

@@ -17,7 +17,7 @@ from . import info
 from .settings import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Claim(NamedTuple):
@@ -153,6 +153,14 @@ def own_slots(reports: Sequence[object]) -> frozenset[tuple[str, str]]:
     return frozenset((member.node, member.slots) for member in members if member.is_myself)
 
 
+def has_slots(report: object, first: int, last: int) -> bool:
+    """Return whether a node has all slots from `first` to `last`, by its answer to CLUSTER NODES. True if it does not
+    say so, as the answer may be an error.
+    """
+    own = [member for member in _members(report) if member.is_myself]
+    return not own or any(start <= first and last <= end for start, end in own[0].ranges)
+
+
 class _Member(NamedTuple):
     node: str
     is_myself: bool
@@ -180,6 +188,14 @@ class _Member(NamedTuple):
     @property
     def has_slots(self) -> bool:
         return bool(self.slots)
+
+    @property
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """The first and the last slot of each range that it has."""
+        for text in self.slots.split():
+            first, _, last = text.partition("-")
+            if first.isdigit():  # slots that are being moved are in brackets
+                yield int(first), int(last or first)
 
     @property
     def may_take_writes(self) -> bool:
