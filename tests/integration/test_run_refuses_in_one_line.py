@@ -129,8 +129,8 @@ def test_a_wrong_command_line_is_refused(subtests: pytest.Subtests) -> None:
         (["check"], "check needs files or folders: write pannier check PATH ..."),
         (
             ["help", "nothing"],
-            "there is no help on 'nothing'; write pannier help run, serve, list, stop, state, check, copy, export, "
-            "import, reencrypt, import layotto, completion, help or version",
+            "there is no help on 'nothing'; write pannier help run, serve, list, stop, state, check, schema, copy, "
+            "export, import, reencrypt, import layotto, completion, help or version",
         ),
     ]
     for arguments, line in cases:
