@@ -70,7 +70,7 @@ class Output:
     @property
     def has_more(self) -> bool:
         """Whether `Http2Connection.go_on` has DATA to send, because one `take` returns only a bounded part."""
-        return bool(self._ready) and self.window > 0 and not self.is_paused
+        return not self.is_paused and any(self._part(stream) for stream in self._ready.values())
 
     # --- for the connection ---------------------------------------------------------------------------------------
 
@@ -136,8 +136,8 @@ class Output:
     def send_waiting(self, stream: Stream) -> bool:
         """Send as much waiting DATA as the windows allow. Return whether all is written, the trailers too."""
         while stream.to_send and not self.is_paused and self._taken_next < MAX_QUEUED:
-            size = min(len(stream.to_send), self.window, stream.window, self.frame_size)
-            if size <= 0 or (size == self.window < FRAGMENT and size < len(stream.to_send)):
+            size = self._part(stream)
+            if not size:
                 break
             self.window -= size
             stream.window -= size
@@ -155,13 +155,18 @@ class Output:
         self.write(stream.trailers.on(stream.id))
         return True
 
+    def _part(self, stream: Stream) -> int:
+        """Return how many of the bytes that wait on a stream may be sent now in one frame; 0: none, or too few."""
+        size = min(len(stream.to_send), self.window, stream.window, self.frame_size)
+        is_fragment = size == self.window < FRAGMENT and size < len(stream.to_send)
+        return 0 if is_fragment else max(size, 0)
+
     def go_on(self) -> Iterator[Stream]:
         """Send what waits on the streams whose windows allow it. Yield the streams on which everything is written."""
         for stream in list(self._ready.values()):
-            before = self.window
             if stream.to_send and self.send_waiting(stream):
                 yield stream
-            if self.window in (0, before) or self._taken_next >= MAX_QUEUED:
+            if self.is_paused or self.window <= 0 or self._taken_next >= MAX_QUEUED:
                 break
 
     def drop(self, stream: Stream) -> None:

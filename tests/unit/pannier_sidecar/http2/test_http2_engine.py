@@ -20,7 +20,7 @@ from unit.tables import each_row
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode, PrefaceError
 from pannier_sidecar.http2.headers import literal
-from pannier_sidecar.http2.output import MAX_QUEUED
+from pannier_sidecar.http2.output import FRAGMENT, MAX_QUEUED
 
 PING = frames.frame(frames.PING, 0, 0, b"12345678")
 GOAWAY, RST = frames.GOAWAY, frames.RST_STREAM
@@ -180,6 +180,22 @@ def test_delayed_output_is_taken_in_bounded_parts() -> None:
         server.connection.go_on()
     server.write_all()
     assert max(sizes) <= MAX_QUEUED + frames.MAX_FRAME
+    assert data_of(server.written, 1) == content
+
+
+def test_a_window_of_a_few_bytes_waits_for_more_without_keeping_anybody_busy() -> None:
+    server = greeted(settings={frames.INITIAL_WINDOW_SIZE: 2**31 - 1})
+    content = b"x" * (frames.DEFAULT_WINDOW + 2000)
+    for stream in (1, 3):
+        server.receive(headers(stream, ends=True))
+    server.connection.send(1, HEADERS, content, TRAILERS)
+    server.connection.send(3, HEADERS, b"short", TRAILERS)
+    server.write_all()
+    server.receive(frames.window_update(0, FRAGMENT - 1))
+    assert data_of(server.write_all(), 3) == b"short", "what fits is sent, though another stream waits"
+    assert not server.connection.output.has_more
+    server.receive(frames.window_update(0, 2000))
+    server.write_all()
     assert data_of(server.written, 1) == content
 
 
