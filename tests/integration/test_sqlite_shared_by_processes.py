@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreUnavailableError
+from pannier_sidecar.state.feeds import Feed, KeyChange
+from pannier_sidecar.state.polling import feed_of
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
@@ -149,3 +151,37 @@ async def test_stores_that_start_together_lay_out_the_file_together(file: Path) 
     page = await stores[0].keys("", 100, None)
     assert len(page.keys) == 10
     await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_changes_are_found_long_before_the_interval_whoever_has_made_them(store: SQLiteStore, file: Path) -> None:
+    other = SQLiteStore({"connectionString": str(file)})
+    await other.open()
+    feed = feed_of(store, "", 3600)
+    await anext(feed)
+    async with asyncio.timeout(60):
+        await store.set(Set("own", b"1"))
+        assert await keys_reported(feed) == {"own"}
+        await other.set(Set("other's", b"1"))
+        assert await keys_reported(feed) == {"other's"}
+        await store.delete(Delete("own"))
+        assert await keys_reported(feed) == {"own"}
+    await feed.aclose()
+    await other.close()
+
+
+async def test_changes_of_a_database_in_memory_are_found_long_before_the_interval() -> None:
+    store = SQLiteStore({"connectionString": ":memory:"})
+    await store.open()
+    feed = feed_of(store, "", 3600)
+    await anext(feed)
+    async with asyncio.timeout(60):
+        await store.set(Set("own", b"1"))
+        assert await keys_reported(feed) == {"own"}
+    await feed.aclose()
+    await store.close()
+
+
+async def keys_reported(feed: Feed) -> set[str]:
+    while True:
+        if keys := {entry.key for entry in await anext(feed) if isinstance(entry, KeyChange)}:
+            return keys

@@ -32,6 +32,9 @@ class DelegatingStore(Store):
     async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         return await self.inner.etags(prefix, limit, cursor)
 
+    async def change_mark(self) -> object:
+        return await self.inner.change_mark()
+
     def feed(self, prefix: str, since: str | None = None) -> Feed:
         return self.inner.feed(prefix, since)
 

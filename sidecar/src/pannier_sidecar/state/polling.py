@@ -19,6 +19,10 @@ MAX_KEYS: Final = 100_000
 """Maximum of keys that are compared: each is held with its ETag for as long as the feed is open."""
 PAGE: Final = 1000
 """Keys that the store is asked for at once."""
+MARK_INTERVAL_S: Final = 0.03
+"""Seconds between two reads of a store's mark: in SQLite some 50 us each."""
+REST: Final = 4
+"""How many times as long as it took to read all ETags they are not read again, even if something has changed."""
 BATCH: Final = 1000
 """Maximum of changes in one batch of the feed."""
 _UNKNOWN_POSITION: Final = "a store that is polled does not know what has changed since then"
@@ -39,12 +43,17 @@ def lag_of(store: Store, interval_s: float) -> float:
 
 
 async def _poll(store: Store, prefix: str, interval_s: float, since: str | None) -> Feed:
+    mark = await store.change_mark()
     began = monotonic()
     before = await _read_all(store, prefix)
     yield [Alive(began)] if since is None else [Gap(_UNKNOWN_POSITION), Alive(began)]
     while True:
         took = monotonic() - began
-        await asyncio.sleep(max(interval_s - took, min(took, interval_s)))
+        pause = max(interval_s - took, min(took, interval_s))
+        rest = min(REST * took, pause)
+        await asyncio.sleep(rest)
+        await _wait_for_another(mark, store, pause - rest)
+        mark = await store.change_mark()
         began = monotonic()
         now = await _read_all(store, prefix)
         batch: list[Entry] = []
@@ -55,6 +64,18 @@ async def _poll(store: Store, prefix: str, interval_s: float, since: str | None)
                 batch = []
         before = now
         yield [*batch, Alive(began)]
+
+
+async def _wait_for_another(mark: object, store: Store, seconds: float) -> None:
+    """Return when the store has another mark, at the latest after so many seconds."""
+    if mark is None:
+        await asyncio.sleep(seconds)
+        return
+    deadline = monotonic() + seconds
+    while (remaining := deadline - monotonic()) > 0:
+        if await store.change_mark() != mark:
+            return
+        await asyncio.sleep(min(MARK_INTERVAL_S, remaining))
 
 
 async def _read_all(store: Store, prefix: str) -> Mapping[str, str]:

@@ -215,6 +215,13 @@ class Store(ABC):
         """
         return await self.keys(prefix, limit, cursor)
 
+    async def change_mark(self) -> object:
+        """Return something that is another one after every change of a key; None: finding that out is not cheap.
+
+        Called often while changes are polled, so that they are found before the interval ends.
+        """
+        return None
+
     async def etags(self, prefix: str, limit: int, cursor: str | None) -> ETagPage:
         """Return a page as `keys` does, with the ETag of each key, as the last write has left it.
 

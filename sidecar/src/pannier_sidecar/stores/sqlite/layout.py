@@ -164,6 +164,11 @@ class StateTable:
         """Read one row, if there is one."""
         self.connection.execute(self._probe).fetchone()
 
+    def change_mark(self, now: float) -> object:
+        """Return what differs after every commit, of this connection, another one or another process."""
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()  # counts others' commits only
+        return self._file, version, self.connection.total_changes
+
     def _check(self, now: float, write: Write) -> None:
         if write.if_match is None and not write.if_absent:
             return

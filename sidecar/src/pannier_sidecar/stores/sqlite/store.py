@@ -131,6 +131,9 @@ class SQLiteStore(Store):
         found = await self._read(partial(StateTable.etags, prefix=prefix, after=after, limit=limit + 1))
         return etag_page(found, limit)
 
+    async def change_mark(self) -> object:
+        return await self._read(StateTable.change_mark)
+
     def _read(self, job: Job[Result]) -> Future[Result]:
         if self._reader is None:
             raise StoreUnavailableError("the database is not open")
