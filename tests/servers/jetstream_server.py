@@ -17,6 +17,7 @@ from servers import go_programs
 from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import ServerProcess
 
+from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.store import Feature
 from pannier_sidecar.stores.jetstream.layout import name_of
 
@@ -143,6 +144,7 @@ DATABASES = (
         "state.jetstream",
         _serve,
         claims=frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE}),
+        reports_by=ChangesBy.PUSH,
         prepare=go_programs.nats_server,
         largest_value=1_048_576,
         increments=500,
