@@ -57,8 +57,8 @@ async def _poll(store: Store, prefix: str, interval_s: float, since: str | None)
         began = monotonic()
         now = await _read_all(store, prefix)
         batch: list[Entry] = []
-        for change in _differences(before, now):
-            batch.append(change)
+        for key, etag in differences(before, now):
+            batch.append(KeyChange(key, etag))
             if len(batch) == BATCH:
                 yield batch
                 batch = []
@@ -87,10 +87,7 @@ async def _read_all(store: Store, prefix: str) -> Mapping[str, str]:
         for entry in page.entries:
             found[entry.key] = entry.etag
         if len(found) > MAX_KEYS:
-            raise StoreRefusedError(
-                f"changes are found by comparing all keys, and there are over {MAX_KEYS:,}; keep the keys to be "
-                "watched in a component with another keyPrefix, or in a store that reports changes itself"
-            )
+            raise too_many_keys()
         if page.cursor is None:
             return found
         cursor = page.cursor
@@ -105,10 +102,11 @@ def too_many_keys() -> StoreRefusedError:
     )
 
 
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[KeyChange]:
+def differences(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> Iterator[tuple[str, str | None]]:
+    """Yield each key that has another ETag than before. None counts as gone, as does a key that is not there."""
     for key, etag in now.items():
         if before.get(key) != etag:
-            yield KeyChange(key, etag)
-    for key in before:
-        if key not in now:
-            yield KeyChange(key, None)
+            yield key, etag
+    for key, etag in before.items():
+        if etag is not None and key not in now:
+            yield key, None

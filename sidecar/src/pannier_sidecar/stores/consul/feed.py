@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_sidecar.network.background_reads import give_up
 from pannier_sidecar.state.feeds import Alive, Gap, KeyChange
-from pannier_sidecar.state.polling import MAX_KEYS, too_many_keys
+from pannier_sidecar.state.polling import MAX_KEYS, differences, too_many_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pannier_sidecar.state.feeds import Entry, Feed
 
@@ -155,15 +155,7 @@ class _Known:
         self._expiries = {each.key: at for each in found if (at := each.expires_at) is not None and at > now}
         self.next_expiry = min(self._expiries.values(), default=inf)
         self._etags = {each.key: None if each.has_expired else each.etag for each in found}
-        return [KeyChange(name[self._names.cut :], etag) for name, etag in self._differences(before)]
-
-    def _differences(self, before: dict[str, str | None]) -> Iterator[tuple[str, str | None]]:
-        for name, etag in self._etags.items():
-            if before.get(name) != etag:
-                yield name, etag
-        for name, etag in before.items():
-            if etag is not None and name not in self._etags:
-                yield name, None
+        return [KeyChange(name[self._names.cut :], etag) for name, etag in differences(before, self._etags)]
 
     def expire(self) -> Sequence[KeyChange]:
         """Return the keys that have expired since the last time."""
