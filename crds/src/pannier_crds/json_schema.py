@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue.names import MODULES
+from pannier_crds.catalogue.settings import INTEGER, NUMBER
 from pannier_crds.checks import OTHER_BUILDING_BLOCKS
 from pannier_crds.component import API_VERSION, DEFAULT_INIT_TIMEOUT, KIND
 from pannier_crds.pluggable import ALIKE_LENGTHS, ALIKE_LETTERS, known_store_names
@@ -43,8 +44,8 @@ def component_schema() -> Schema:
             "component": _component(types),
             "entry": _entry(),
             "boolean": _boolean(),
-            "integer": _numbers(r"[+-]?\d{1,18}"),
-            "number": _numbers(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?"),
+            "integer": _numbers(INTEGER.pattern),
+            "number": _numbers(NUMBER.pattern),
             "text": _TEXT,
             **{_definition(kind): _settings(kind) for kind in types},
         },

@@ -9,7 +9,7 @@ every_state_store             the fields that every store has
 encryption                    those of them that encrypt values
 every_secret_store            the fields that every secret store on another machine has
 aws_profile, azure_profile    those that sign in to AWS and to Azure
-certificates, timeouts, tokens, two_tables    fields that several stores have
+certificates, sizes, timeouts, tokens, two_tables    fields that several stores have
 pairs, redis_rules            rules across fields: of several stores, and of Redis
 local_secrets, hashicorp_vault, kubernetes_secrets, aws_secretmanager, aws_parameterstore, azure_keyvault,
 gcp_secretmanager             the secret stores

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.catalogue import encryption
 from pannier_crds.catalogue.model import Field
-from pannier_crds.problems import InvalidValueError, error, metadata_path
-from pannier_crds.values import parse_size
+from pannier_crds.catalogue.sizes import size_between
+from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,22 +37,12 @@ _PREFIXLESS: Final = "state.azure.blobstorage"
 
 def parse_part_size(text: str) -> int:
     """Return the bytes of a part. Raises InvalidValueError."""
-    return _in_range(text, _MIN_PART, _MAX_PART, "write a size from 1Ki to 4Mi, such as 256Ki")
+    return size_between(text, _MIN_PART, _MAX_PART, "write a size from 1Ki to 4Mi, such as 256Ki")
 
 
 def parse_max_size(text: str) -> int:
     """Return the bytes of the largest value. Raises InvalidValueError."""
-    return _in_range(text, _MIN_PART, _MAX_VALUE, "write a size up to 1Ti, such as 1Gi")
-
-
-def _in_range(text: str, minimum: int, maximum: int, advice: str) -> int:
-    try:
-        size = parse_size(text)
-    except ValueError:
-        raise InvalidValueError("the value is not a size", advice) from None
-    if not minimum <= size <= maximum:
-        raise InvalidValueError(f"the value is too {'small' if size < minimum else 'large'}", advice)
-    return size
+    return size_between(text, _MIN_PART, _MAX_VALUE, "write a size up to 1Ti, such as 1Gi")
 
 
 FIELDS: Final = (

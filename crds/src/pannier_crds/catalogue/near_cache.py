@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.catalogue.large_values import LARGE_VALUES
 from pannier_crds.catalogue.model import Field
-from pannier_crds.problems import InvalidValueError, error, metadata_path
-from pannier_crds.values import parse_size
+from pannier_crds.catalogue.sizes import size_between
+from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,14 +25,7 @@ _MIN_AGE_S: Final = 0.1
 
 def parse_cache_size(text: str) -> int:
     """Return the bytes of a cache. Raises InvalidValueError."""
-    advice = "write a size from 64Ki to 16Gi, such as 32Mi"
-    try:
-        size = parse_size(text)
-    except ValueError:
-        raise InvalidValueError("the value is not a size", advice) from None
-    if not _MIN_SIZE <= size <= _MAX_SIZE:
-        raise InvalidValueError(f"the value is too {'small' if size < _MIN_SIZE else 'large'}", advice)
-    return size
+    return size_between(text, _MIN_SIZE, _MAX_SIZE, "write a size from 64Ki to 16Gi, such as 32Mi")
 
 
 FIELDS: Final = (
@@ -62,7 +56,7 @@ def cache_works(settings: Mapping[str, Setting], given: frozenset[str]) -> Itera
     if isinstance(age, float) and age < _MIN_AGE_S:
         message = "no value would be old enough to be held" if age <= 0 else "the value is too small"
         yield error(metadata_path(CACHE_MAX_AGE), message, f"write 100ms or more, or take {CACHE_SIZE} out")
-    if settings.get("largeValues") is True:
+    if settings.get(LARGE_VALUES) is True:
         message = "values in parts are not held in memory"
         yield error(
             metadata_path(CACHE_SIZE), message, "take this field out, or keep large values in another component"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pannier_crds.catalogue.model import ComponentType, Field, Setting
 
-_INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?", re.ASCII)
+INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+NUMBER: Final = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?", re.ASCII)
 _MAX_SHOWN: Final = 10
 _UNIT_NAMES: Final = {
     "ns": "nanoseconds",
@@ -161,7 +161,7 @@ def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
 
 def _number(field: Field, text: str, shown: str) -> float:
     whole = field.kind == "integer"
-    if (_INTEGER if whole else _NUMBER).fullmatch(text) is None:
+    if (INTEGER if whole else NUMBER).fullmatch(text) is None:
         raise InvalidValueError(f"{shown} is not a {'whole ' if whole else ''}number", f"write {_range(field)}")
     number = int(text) if whole else float(text)
     too_small = field.minimum is not None and number < field.minimum
