@@ -15,7 +15,7 @@ from .feeds import UNREAD, Alive, Gap, KeyChange
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from .feeds import Entry
+    from .feeds import Entry, Feed
 
 MAX_KEYS: Final = 10_000
 MAX_LENGTH: Final = 2 * 1024 * 1024
@@ -57,8 +57,21 @@ class PushedChanges:
         self._alive = Alive(as_of)
         self._has_news.set()
 
-    async def keep_proving(self, proof: Callable[[], Awaitable[float]], interval_s: float) -> None:
-        """Report again and again what `proof` returns: a time as in `prove`. End with the StoreError that it raises."""
+    async def follow(self, proof: Callable[[], Awaitable[float]], interval_s: float, gap: Gap | None) -> Feed:
+        """Yield what is reported, as a feed does. It begins with the gap, if there is one, and with proof that it is
+        alive; `proof` returns a time as in `prove`, and is called again at this interval.
+        """
+        yield [*filter(None, (gap,)), Alive(await proof())]
+        prover = asyncio.create_task(self._keep_proving(proof, interval_s))
+        try:
+            while True:
+                yield await self.taken()
+        finally:
+            prover.cancel()
+            await asyncio.wait((prover,))
+
+    async def _keep_proving(self, proof: Callable[[], Awaitable[float]], interval_s: float) -> None:
+        """Report proof again and again. A StoreError of it ends the feed."""
         while True:
             await asyncio.sleep(interval_s)
             try:

@@ -7,12 +7,12 @@ idle or has just ended a statement. It keeps none for a session that comes later
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_sidecar.state.errors import NotSupportedError, StoreUnavailableError
-from pannier_sidecar.state.feeds import Alive, Gap
+from pannier_sidecar.state.feeds import Gap
 from pannier_sidecar.state.pushed_changes import PushedChanges
 
 from . import errors
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pannier_sidecar.network.connection_pool import ConnectionPool
-    from pannier_sidecar.state.feeds import Entry, Feed
+    from pannier_sidecar.state.feeds import Feed
 
     from .triggers import Triggers
 
@@ -60,18 +60,13 @@ async def feed(followed: Followed, prefix: str, since: str | None, interval_s: f
     """
     changes = PushedChanges()
     listening = _Listening(followed, prefix, changes)
-    prover = None
     try:
         await listening.begin()
-        first: list[Entry] = [] if since is None else [Gap(_NO_HISTORY)]
-        yield [*first, Alive(await listening.prove())]
-        prover = asyncio.create_task(changes.keep_proving(listening.prove, interval_s))
-        while True:
-            yield await changes.taken()
+        gap = None if since is None else Gap(_NO_HISTORY)
+        async with aclosing(changes.follow(listening.prove, interval_s, gap)) as batches:
+            async for batch in batches:
+                yield batch
     finally:
-        if prover is not None:
-            prover.cancel()
-            await asyncio.wait((prover,))
         await listening.close()
 
 

@@ -9,6 +9,7 @@ https://redis.io/docs/latest/develop/reference/client-side-caching/
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.feeds import Alive, Gap
+from pannier_sidecar.state.feeds import Gap
 from pannier_sidecar.state.pushed_changes import PushedChanges
 
 from . import errors, info
@@ -27,7 +28,7 @@ from .connection import PushConnection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pannier_sidecar.state.feeds import Entry, Feed
+    from pannier_sidecar.state.feeds import Feed
 
     from .client import Servers
     from .connecting import Connector
@@ -61,25 +62,19 @@ async def feed(
     if connector is None:
         raise StoreUnavailableError("the Redis store is not open")
     connections = await servers.connect_for_feed(partial(_tracking, connector, prefix))
-    prover = None
     try:
         changes = PushedChanges()
         for connection in connections:
             assert isinstance(connection, PushConnection)
             connection.on_push = partial(_take, changes, prefix)
             connection.lost.add_done_callback(lambda lost: changes.end(StoreUnavailableError(lost.result())))
-        first: list[Entry] = [] if since is None else [Gap(_NO_HISTORY)]
-        proof = partial(_proven, servers, connections)
-        yield [*first, Alive(await proof())]
-        prover = asyncio.create_task(changes.keep_proving(proof, interval_s))
-        while True:
-            yield await changes.taken()
+        gap = None if since is None else Gap(_NO_HISTORY)
+        async with aclosing(changes.follow(partial(_proven, servers, connections), interval_s, gap)) as batches:
+            async for batch in batches:
+                yield batch
     finally:
         for connection in connections:
             connection.abort("the feed has ended")
-        if prover is not None:
-            prover.cancel()
-            await asyncio.wait((prover,))
 
 
 async def _tracking(connector: Connector, prefix: str, address: Address, patience: float) -> Connection:
