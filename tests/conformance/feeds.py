@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
+import pytest
+
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.feeds import UNREAD, Alive, Entry, Gap, KeyChange
 from pannier_sidecar.state.polling import feed_of
 from pannier_sidecar.state.store import Store
@@ -62,6 +65,32 @@ async def followed(store: Store, prefix: str, since: str | None = None) -> Async
         yield feed
     finally:
         await feed.close()
+
+
+async def end_of(feed: Followed) -> StoreError:
+    """Take what comes until the feed ends, and return why it does."""
+    with pytest.raises(StoreError) as caught:
+        while True:
+            await feed.take()
+    return caught.value
+
+
+async def outage_of(feed: Followed) -> str:
+    """Return what a feed says when it ends because its server cannot be reached."""
+    error = await end_of(feed)
+    assert isinstance(error, StoreUnavailableError)
+    return str(error)
+
+
+def reported(feed: Followed) -> list[tuple[str, bool]]:
+    """Return what was reported: each key, and whether it is there."""
+    return [(entry.key, entry.etag is not None) for entry in feed.entries if isinstance(entry, KeyChange)]
+
+
+def last_position(feed: Followed) -> str:
+    positions = [entry.position for entry in feed.entries if isinstance(entry, KeyChange | Alive)]
+    assert positions[-1] is not None
+    return positions[-1]
 
 
 def is_in_order(reported: Sequence[str | None], history: Sequence[str | None]) -> bool:

@@ -6,15 +6,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conformance.feeds import Followed, followed
+from conformance.feeds import Followed, end_of, followed, reported
 from servers.consul_server import ConsulServer, single
 from servers.cutting_proxy import CuttingProxy
 from servers.eventually import eventually, until
 from servers.opened_store import nothing_left
 
 from pannier_sidecar.state import polling
-from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
-from pannier_sidecar.state.feeds import KeyChange
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.stores.consul.store import ConsulStore
 
@@ -36,18 +35,6 @@ async def watched(address: str, timeout: float = 5.0) -> AsyncIterator[tuple[Con
             yield store, feed
     finally:
         await store.close()
-
-
-async def end_of(feed: Followed) -> StoreError:
-    with pytest.raises(StoreError) as caught:
-        while True:
-            await feed.take()
-    return caught.value
-
-
-def reported(feed: Followed) -> list[tuple[str, bool]]:
-    """What was reported: each key, and whether it is there."""
-    return [(entry.key, entry.etag is not None) for entry in feed.entries if isinstance(entry, KeyChange)]
 
 
 async def test_a_feed_ends_with_its_server_and_another_begins(server: ConsulServer) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.feeds import Followed, followed
+from conformance.feeds import Followed, end_of, followed, last_position, reported
 from servers.cutting_proxy import CuttingProxy
 from servers.etcd_server import EtcdServer, cluster, in_base64, running
 from servers.eventually import eventually, until
 
-from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.feeds import Alive, Gap, KeyChange
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store
@@ -38,25 +38,6 @@ Opening = Callable[..., Any]
 @pytest.fixture
 async def store(etcd: EtcdServer, open_store: Opening) -> Store:
     return await open_store(endpoints=etcd.address, timeout=5.0)
-
-
-def last_position(feed: Followed) -> str:
-    positions = [entry.position for entry in feed.entries if isinstance(entry, KeyChange | Alive)]
-    assert positions[-1] is not None
-    return positions[-1]
-
-
-def reported(feed: Followed) -> list[tuple[str, bool]]:
-    """What was reported: each key, and whether it is there."""
-    return [(entry.key, entry.etag is not None) for entry in feed.entries if isinstance(entry, KeyChange)]
-
-
-async def end_of(feed: Followed) -> StoreError:
-    """Take what comes until the feed ends."""
-    with pytest.raises(StoreError) as caught:
-        while True:
-            await feed.take()
-    return caught.value
 
 
 @asynccontextmanager

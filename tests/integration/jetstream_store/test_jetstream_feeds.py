@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.feeds import Followed, followed
+from conformance.feeds import Followed, end_of, followed, last_position, reported
 from servers.cutting_proxy import CuttingProxy
 from servers.eventually import eventually, until
 from servers.jetstream_server import BUCKET, JetStreamServer, running, with_bucket
 
-from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
-from pannier_sidecar.state.feeds import Alive, ChangesBy, Gap, KeyChange
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.feeds import ChangesBy, Gap, KeyChange
 from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.stores.jetstream.store import JetStreamStore
 
@@ -41,24 +41,6 @@ async def opened(url: str, timeout: float = 5.0) -> AsyncIterator[JetStreamStore
         yield store
     finally:
         await store.close()
-
-
-async def end_of(feed: Followed) -> StoreError:
-    with pytest.raises(StoreError) as caught:
-        while True:
-            await feed.take()
-    return caught.value
-
-
-def reported(feed: Followed) -> list[tuple[str, bool]]:
-    """What was reported: each key, and whether it is there."""
-    return [(entry.key, entry.etag is not None) for entry in feed.entries if isinstance(entry, KeyChange)]
-
-
-def last_position(feed: Followed) -> str:
-    positions = [entry.position for entry in feed.entries if isinstance(entry, KeyChange | Alive)]
-    assert positions[-1] is not None
-    return positions[-1]
 
 
 async def test_which_buckets_report_changes(tmp_path: Path, subtests: pytest.Subtests) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.feeds import Followed, followed
+from conformance.feeds import followed, outage_of
 from servers import server_faults
 from servers.eventually import eventually, until
 from servers.faulty_proxy import FaultyProxy
@@ -15,7 +15,7 @@ from servers.opened_store import OpenStore
 from servers.pgbouncer_server import PgBouncerServer
 from servers.postgresql_server import SUPERUSER, PostgreSQLServer, make_triggers, running
 
-from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.errors import NotSupportedError, StoreError
 from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.requests import Get, Set
 
@@ -32,14 +32,6 @@ async def refusal_of_a_feed(open_one: OpenStore, **more: Any) -> str:
     assert "\n" not in text
     assert "secret" not in text
     return text
-
-
-async def end_of(feed: Followed) -> str:
-    """Return what a feed says when it ends."""
-    with pytest.raises(StoreUnavailableError) as caught:
-        while True:
-            await feed.take()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -192,10 +184,10 @@ async def test_a_feed_ends_when_its_connection_is_lost_or_silent(
         store = await open_store("v2", connectionString=url, timeout=2.0)
         async with followed(store, "app||") as feed:
             proxy.cut()
-            await end_of(feed)
+            await outage_of(feed)
         async with followed(store, "app||") as feed:
             proxy.hold_answers()
-            assert "did not answer" in await end_of(feed)
+            assert "did not answer" in await outage_of(feed)
             proxy.heal()
 
 
@@ -207,7 +199,7 @@ async def test_a_feed_ends_when_its_triggers_or_its_table_are_gone(
     for harm in ("ALTER TABLE state DISABLE TRIGGER ALL", "ALTER TABLE state RENAME TO former"):
         async with followed(store, "app||") as feed:
             server.sql(harm)
-            assert "triggers" in await end_of(feed)
+            assert "triggers" in await outage_of(feed)
         server.sql("ALTER TABLE IF EXISTS state ENABLE TRIGGER ALL")
 
 
@@ -224,7 +216,7 @@ async def test_a_feed_ends_when_calls_go_to_another_server(
             proxy.target = successor.port
             server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN ({own})")
             await eventually(lambda: store.set(Set("app||a", b"1")))
-            assert "another server" in await end_of(feed)
+            assert "another server" in await outage_of(feed)
 
 
 async def test_a_copy_is_right_after_a_server_was_killed_and_started_again(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from conformance.feeds import Followed, followed
+from conformance.feeds import followed, outage_of
 from servers import server_faults
 from servers.eventually import eventually, until
 from servers.faulty_proxy import FaultyProxy
@@ -24,7 +24,7 @@ from servers.redis_server import (
     watched_by_sentinels,
 )
 
-from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.errors import NotSupportedError, StoreError
 from pannier_sidecar.state.feeds import ChangesBy
 from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.stores.redis.feed import CHANNEL
@@ -44,14 +44,6 @@ async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
         client.flushall()
     async with opened(server.settings) as store:
         yield store
-
-
-async def end_of(feed: Followed) -> str:
-    """Return what a feed says when it ends."""
-    with pytest.raises(StoreUnavailableError) as caught:
-        while True:
-            await feed.take()
-    return str(caught.value)
 
 
 async def test_what_others_do_is_reported(store: RedisStore, server: RedisServer) -> None:
@@ -169,7 +161,7 @@ async def test_a_feed_ends_with_its_connection(server: RedisServer) -> None:
         async with opened({"redisHost": proxy.address}) as store:
             async with followed(store, "app||") as feed:
                 proxy.cut()
-                assert "lost" in await end_of(feed)
+                assert "lost" in await outage_of(feed)
 
 
 async def test_a_half_open_connection_ends_in_time(server: RedisServer) -> None:
@@ -177,7 +169,7 @@ async def test_a_half_open_connection_ends_in_time(server: RedisServer) -> None:
         async with opened({"redisHost": proxy.address}, readTimeout=0.4) as store:
             async with followed(store, "app||") as feed:
                 proxy.hold_answers()
-                assert "did not answer within 0.4 s (readTimeout)" in await end_of(feed)
+                assert "did not answer within 0.4 s (readTimeout)" in await outage_of(feed)
                 proxy.heal()
 
 
@@ -219,7 +211,7 @@ async def test_a_connection_that_is_too_slow_is_ended_by_the_server(server: Redi
 
                     wait_until(is_dropped, "the server ends the connection")
                     proxy.heal()
-                    await end_of(feed)
+                    await outage_of(feed)
         finally:
             client.config_set("client-output-buffer-limit", usual)
 
